@@ -1,0 +1,3 @@
+//! Pages between the metrology coprocessor and Linux, both ends.
+#![no_std]
+pub mod payload;
