@@ -1,7 +1,7 @@
-//! What the pages carry: plain values with their units, the same on both ends.
+//! Measured values: cumulative snapshots, the last second, and the records of the history ring.
 //!
 //! Every cumulative value only ever grows for the life of the coprocessor's non-volatile memory, so any number of
-//! lost pages loses no energy: the next page says it all again. The byte layouts stand beside the codecs.
+//! lost pages loses no energy: the next page says it all again.
 
 /// Phases measured (L1, L2, L3).
 pub const PHASES: usize = 3;

@@ -1,0 +1,380 @@
+//! The engine: one sample of every channel in, windows, seconds and counters out.
+
+use crate::design::{CHANNELS, F_MIN_MHZ, PHASES, POSITION_BITS, WINDOW_LIMIT, WINDOWS_PER_SECOND};
+use crate::energy::{self, Cumulative};
+use crate::frontend::FrontEnd;
+use crate::half_cycle::{HalfCycle, HalfCycles};
+use crate::products::{Accumulator, Products, Samples};
+use crate::quantities::{Aggregate, Quantities, Scale, power_factor_ppm};
+use crate::totals::{Flow, total_amounts};
+use crate::tracker::{Crossing, Tracker};
+use crate::{gate::Gate, validate};
+use metrology_link::payload::{Calibration, Impossible, MeterConfig, Second, Valid};
+
+/// Boundaries that no zero crossing gives lie in the middle between two samples.
+const MIDDLE: u32 = 1 << (POSITION_BITS - 1);
+
+/// A window has closed; [`Metrology::cumulative`] and [`Metrology::window`] hold its results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowEnd {
+    /// Sample clock at the end: the sample that closed the window is the first of the next one.
+    pub t_samples: u64,
+    /// Windows closed since the counters began, this one included.
+    pub number: u64,
+    /// Samples in the window.
+    pub samples: u32,
+    /// Holds 10 (12) whole periods of the tracked frequency, whose mean is this, µHz. `None`: a window of fixed length.
+    pub f_uhz: Option<u32>,
+    /// A channel was clipped: the energy of this window may be too low.
+    pub clipped: bool,
+    /// This window completed a second: [`Metrology::second`] is new.
+    pub second: bool,
+}
+
+/// Samples to quantities and counters, for one configuration and calibration.
+#[derive(Clone, Debug)]
+pub struct Metrology {
+    config: MeterConfig,
+    scale: Scale,
+    energy_scale: u64,
+    front: FrontEnd,
+    tracker: Tracker,
+    /// Voltage channel that the tracker follows.
+    reference: usize,
+    accumulator: Accumulator,
+    half: HalfCycles,
+    half_result: Option<HalfCycle>,
+    gate: Gate,
+    pacer: Pacer,
+
+    t_samples: u64,
+    previous: Samples,
+    /// Oscillator phase at the sample before and turns per sample, 2^-32 turn.
+    previous_phase: u32,
+    word: u32,
+    /// Samples in the open window, where between two samples it began, and its edge there.
+    samples: u32,
+    begin_fraction: u32,
+    begin: Products<i128>,
+    clipped: bool,
+
+    cumulative: Cumulative,
+    window: Second,
+    aggregate: Aggregate,
+    second: Second,
+}
+
+impl Metrology {
+    /// An engine at rest, with all counters at zero.
+    ///
+    /// # Errors
+    /// The first impossible value of the configuration or calibration.
+    pub fn new(config: &MeterConfig, calibration: &Calibration) -> Result<Metrology, Impossible> {
+        validate(config, calibration)?;
+        let scale = Scale::new(config, calibration);
+        Ok(Metrology {
+            config: *config,
+            energy_scale: energy::scale(config),
+            front: FrontEnd::new(config, calibration),
+            tracker: Tracker::new(config),
+            reference: (0..PHASES).find(|&k| scale.has(k)).unwrap_or(0),
+            accumulator: Accumulator::default(),
+            half: HalfCycles::new(config.rate_hz / (2 * u32::from(config.f_nominal))),
+            half_result: None,
+            gate: Gate::new(config.start_mw),
+            pacer: Pacer::new(config),
+            t_samples: 0,
+            previous: [0; CHANNELS],
+            previous_phase: 0,
+            word: ((u64::from(config.f_nominal) << 32) / u64::from(config.rate_hz)) as u32,
+            samples: 0,
+            begin_fraction: MIDDLE,
+            begin: Products::default(),
+            clipped: false,
+            cumulative: Cumulative::default(),
+            window: Second::default(),
+            aggregate: Aggregate::default(),
+            second: Second::default(),
+            scale,
+        })
+    }
+
+    /// Goes on from stored counters.
+    pub fn restore(&mut self, cumulative: &Cumulative) {
+        self.cumulative = *cumulative;
+    }
+
+    /// Everything cumulative, at the end of the last closed window.
+    pub fn cumulative(&self) -> &Cumulative {
+        &self.cumulative
+    }
+
+    /// Sets the sample clock: the number of the next sample.
+    pub fn set_clock(&mut self, t_samples: u64) {
+        self.t_samples = t_samples;
+    }
+
+    /// The sample clock: samples taken so far.
+    pub fn t_samples(&self) -> u64 {
+        self.t_samples
+    }
+
+    /// The last complete second; its `number` is 0 until there is one.
+    pub fn second(&self) -> &Second {
+        &self.second
+    }
+
+    /// The values of the last window, in the same form. `number` is that of the window since the counters began.
+    pub fn window(&self) -> &Second {
+        &self.window
+    }
+
+    /// The RMS values of the last cycle, once per half-cycle.
+    pub fn half_cycle(&mut self) -> Option<HalfCycle> {
+        self.half_result.take()
+    }
+
+    /// Takes one count of every channel (order of `metrology_link::payload::Channel`; missing channels are ignored).
+    /// Gives the window that this sample closed.
+    #[inline]
+    pub fn push(&mut self, counts: &[i32; CHANNELS]) -> Option<WindowEnd> {
+        let (y, clipped) = self.front.push(counts);
+        let crossing = self.tracker.push(y[self.reference]);
+        let phase = self.previous_phase.wrapping_add(self.word);
+        self.follow_half_cycle(crossing, &y, phase);
+        let ended = match self.pacer.step(self.samples, crossing, &self.tracker) {
+            Some(boundary) => Some(self.close(boundary, &y, phase)),
+            None => None,
+        };
+        self.clipped |= clipped;
+        let phase = self.previous_phase.wrapping_add(self.word);
+        self.accumulator.add(&y, phase);
+        self.half.sample();
+        self.previous = y;
+        self.previous_phase = phase;
+        self.samples += 1;
+        self.t_samples += 1;
+        ended
+    }
+
+    /// Closes the open window early, for a power failure. `None` when it holds no sample.
+    pub fn finish(&mut self) -> Option<WindowEnd> {
+        if self.samples == 0 {
+            return None;
+        }
+        self.pacer.unalign();
+        let y = self.previous;
+        let phase = self.previous_phase.wrapping_add(self.word);
+        Some(self.close(Boundary { fraction: MIDDLE, cycles: None }, &y, phase))
+    }
+
+    fn follow_half_cycle(&mut self, crossing: Option<Crossing>, y: &Samples, phase: u32) {
+        let (fraction, crossed) = match crossing {
+            Some(c) if self.tracker.locked() => (c.fraction, true),
+            _ if !self.tracker.locked() && self.half.full() => (MIDDLE, false),
+            _ => return,
+        };
+        self.accumulator.carry();
+        let edge = self.edge(fraction, self.previous_phase, y, phase).square;
+        let sums = core::mem::take(&mut self.accumulator.half);
+        if let Some(mut result) = self.half.end(&sums, edge, fraction, crossed, &self.scale) {
+            result.t_samples = self.t_samples;
+            self.half_result = Some(result);
+        }
+    }
+
+    fn edge(&self, fraction: u32, before: u32, y: &Samples, now: u32) -> Products<i128> {
+        Products::edge(fraction, &Products::of(&self.previous, before), &Products::of(y, now))
+    }
+
+    /// Ends the window between the sample before and `y`, and begins the next one there.
+    fn close(&mut self, boundary: Boundary, y: &Samples, phase: u32) -> WindowEnd {
+        let fraction = boundary.fraction;
+        let end = self.edge(fraction, self.previous_phase, y, phase);
+        self.accumulator.carry();
+        let sums = core::mem::take(&mut self.accumulator.window);
+        let length = (u64::from(self.samples) << POSITION_BITS) + u64::from(fraction) - u64::from(self.begin_fraction);
+        let between = sums.between(&self.begin, &end);
+        let mut quantities = Quantities::new(&between, length, self.word, boundary.cycles, &self.scale);
+        self.register(&mut quantities, &sums);
+        let ended = self.publish(&mut quantities);
+
+        // The next window: its oscillator turns as this window did (or the last period), from phase zero at its begin.
+        if let Some(cycles) = boundary.cycles {
+            self.word = ((u64::from(cycles) << (32 + POSITION_BITS)) / length) as u32;
+        } else if self.tracker.locked() {
+            self.word = ((1 << (32 + POSITION_BITS)) / self.tracker.period().max(1)) as u32;
+        }
+        let rest = u64::from((1 << POSITION_BITS) - fraction);
+        let phase = ((rest * u64::from(self.word)) >> POSITION_BITS) as u32;
+        self.previous_phase = phase.wrapping_sub(self.word);
+        self.begin = self.edge(fraction, self.previous_phase, y, phase);
+        self.begin_fraction = fraction;
+        self.samples = 0;
+        self.clipped = false;
+        self.choose_reference(&quantities);
+        ended
+    }
+
+    /// Adds the window to the counters. Active energy is the plain sum over its samples, so that nothing is lost or
+    /// counted twice between windows; reactive and apparent energy are the window's power times its samples.
+    fn register(&mut self, quantities: &mut Quantities, sums: &Products<i128>) {
+        let samples = i128::from(self.samples);
+        let mut registered = [None; PHASES];
+        for k in 0..PHASES {
+            let Some(flow) = quantities.flow[k] else { continue };
+            let p_mw = self.scale.milliwatts(flow.p).unsigned_abs();
+            let s_mva = self.scale.milliwatts(flow.s as i128).unsigned_abs();
+            quantities.registering[k] = self.gate.step(k, p_mw.max(s_mva));
+            if quantities.registering[k] {
+                let energy = Flow {
+                    p: sums.power[k],
+                    // From Q8; at most 2^65 · 2^14 before.
+                    q: (flow.q * samples) >> 8,
+                    s: (flow.s * samples as u128) >> 8,
+                };
+                self.cumulative.add_phase(k, &energy.amounts(), self.energy_scale);
+                registered[k] = Some(energy);
+            }
+        }
+        self.cumulative.add_total(&total_amounts(self.config.method, &registered), self.energy_scale);
+    }
+
+    /// Sums for means, the window's and the second's values.
+    fn publish(&mut self, quantities: &mut Quantities) -> WindowEnd {
+        quantities.out_of_range = quantities.f_uhz.is_none() && self.tracker.take_good() == 0 && {
+            let signal = u64::from(self.config.u_nominal_mv) * SIGNAL_PERCENT / 100;
+            (0..PHASES).any(|k| u64::from(self.scale.rms(k, quantities.square[k])) >= signal)
+        };
+        let mut alone = Aggregate::default();
+        alone.add(quantities, &self.scale);
+        self.window = alone.values(&self.scale);
+        self.cumulative.windows += 1;
+        self.cumulative.clipped_windows += u64::from(self.clipped);
+        self.window.number = self.cumulative.windows;
+        self.window.t_samples = self.t_samples;
+        self.sum_window(quantities);
+
+        self.aggregate.add(quantities, &self.scale);
+        let second = self.aggregate.windows == WINDOWS_PER_SECOND;
+        if second {
+            let number = self.second.number + 1;
+            self.second = core::mem::take(&mut self.aggregate).values(&self.scale);
+            (self.second.number, self.second.t_samples) = (number, self.t_samples);
+        }
+        WindowEnd {
+            t_samples: self.t_samples,
+            number: self.cumulative.windows,
+            samples: self.samples,
+            f_uhz: quantities.f_uhz,
+            clipped: self.clipped,
+            second,
+        }
+    }
+
+    fn sum_window(&mut self, quantities: &Quantities) {
+        let sums = &mut self.cumulative.sums;
+        for (k, phase) in self.window.phase.iter().enumerate() {
+            let sum = &mut sums.phase[k];
+            if self.window.valid.phase(Valid::U, k) || self.window.valid.phase(Valid::I, k) {
+                sum.windows += 1;
+                sum.u_mv = sum.u_mv.saturating_add(u64::from(phase.u_mv));
+                sum.i_ua = sum.i_ua.saturating_add(u64::from(phase.i_ua));
+            }
+            if let (true, Some(flow)) = (quantities.registering[k], &quantities.flow[k]) {
+                sum.pf_windows += 1;
+                sum.pf_ppm = sum.pf_ppm.saturating_add(i64::from(power_factor_ppm(flow)));
+            }
+        }
+        if let Some(f) = quantities.f_uhz {
+            sums.f_windows += 1;
+            sums.f_uhz = sums.f_uhz.saturating_add(u64::from(f));
+        }
+    }
+
+    /// Follows another voltage when the one followed is weak and another is clearly stronger.
+    fn choose_reference(&mut self, quantities: &Quantities) {
+        let rms = |k: usize| u64::from(self.scale.rms(k, quantities.square[k]));
+        let now = rms(self.reference);
+        let best = (0..PHASES).filter(|&k| self.scale.has(k)).max_by_key(|&k| rms(k)).unwrap_or(self.reference);
+        let nominal = u64::from(self.config.u_nominal_mv);
+        let weak = now * 100 < nominal * WEAK_PERCENT && rms(best) * 100 >= nominal * SIGNAL_PERCENT;
+        // Half as much again, so that two equal voltages do not take turns.
+        if weak && rms(best) * 2 > now * 3 {
+            self.reference = best;
+            self.tracker.reset();
+            self.pacer.unalign();
+        }
+    }
+}
+
+/// Below this share of the nominal voltage there is no signal whose frequency could be out of range: twice the
+/// tracker's hysteresis.
+const SIGNAL_PERCENT: u64 = 2;
+/// Below this share of the nominal voltage another phase may become the reference. A dip that leaves more does not
+/// disturb the tracker.
+const WEAK_PERCENT: u64 = 40;
+
+/// Where a window ends.
+#[derive(Clone, Copy, Debug)]
+struct Boundary {
+    /// Position after the sample before, Q24.
+    fraction: u32,
+    /// Periods in the window when it began and ends at a zero crossing.
+    cycles: Option<u32>,
+}
+
+/// Decides where windows end: after 10 (12) periods of a locked frequency, else after 200 ms.
+#[derive(Clone, Debug)]
+struct Pacer {
+    /// Periods of a window.
+    target: u32,
+    /// Samples of a window of fixed length.
+    fixed: u32,
+    /// No window is longer, whatever the tracker says.
+    longest: u32,
+    /// Periods since the window began at a crossing; `None` when it did not.
+    cycles: Option<u32>,
+}
+
+impl Pacer {
+    fn new(config: &MeterConfig) -> Pacer {
+        let target = u32::from(config.f_nominal) / WINDOWS_PER_SECOND;
+        // Two periods more than the slowest window. At 60 Hz and 32 kS/s: 14 · 753 = 10 541.
+        let longest = (u64::from(target + 2) * u64::from(config.rate_hz) * 1000 / u64::from(F_MIN_MHZ)) as u32;
+        Pacer { target, fixed: config.rate_hz / WINDOWS_PER_SECOND, longest: longest.min(WINDOW_LIMIT), cycles: None }
+    }
+
+    /// Forgets that the window began at a crossing.
+    fn unalign(&mut self) {
+        self.cycles = None;
+    }
+
+    #[inline]
+    fn step(&mut self, samples: u32, crossing: Option<Crossing>, tracker: &Tracker) -> Option<Boundary> {
+        if !tracker.locked() {
+            self.cycles = None;
+        } else if let Some(Crossing { rising: true, fraction }) = crossing {
+            match &mut self.cycles {
+                Some(cycles) => {
+                    *cycles += 1;
+                    if *cycles >= self.target {
+                        self.cycles = Some(0);
+                        return Some(Boundary { fraction, cycles: Some(self.target) });
+                    }
+                }
+                // Of the crossings around the end of a fixed window one lies in its last tenth or after it.
+                None if samples >= self.fixed / 10 * 9 => {
+                    self.cycles = Some(0);
+                    return Some(Boundary { fraction, cycles: None });
+                }
+                None => {}
+            }
+        }
+        let limit = if tracker.locked() { self.longest } else { self.fixed };
+        (samples >= limit).then(|| {
+            self.cycles = None;
+            Boundary { fraction: MIDDLE, cycles: None }
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! Class *event*: kept in non-volatile memory until acknowledged, delivered exactly once.
+
+/// What happened. Unknown codes pass through, so an older host can store what a newer coprocessor tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventCode(pub u16);
+
+impl EventCode {
+    /// The coprocessor started. args: boots, reset cause, down-time µs, 1 when the memory was empty or unreadable.
+    pub const BOOT: EventCode = EventCode(1);
+    /// Inputs changed. args: new state, mask of changed bits (see `Inputs`).
+    pub const INPUTS_CHANGED: EventCode = EventCode(2);
+    /// Power is failing.
+    pub const POWER_FAIL: EventCode = EventCode(3);
+    /// Power came back without a reset.
+    pub const POWER_RETURN: EventCode = EventCode(4);
+    /// Samples were clipped. args: clipped windows so far. Told at the first clipped window after a clean second.
+    pub const CLIPPED: EventCode = EventCode(5);
+    /// The breaker was opened. args: 0 = command, 1 = overvoltage.
+    pub const BREAKER_OPENED: EventCode = EventCode(6);
+    /// The breaker was closed.
+    pub const BREAKER_CLOSED: EventCode = EventCode(7);
+    /// A breaker operation was refused. args: reply status, wait in ms.
+    pub const BREAKER_REFUSED: EventCode = EventCode(8);
+    /// The feedback contradicts the operation (stuck or welded). args: 1 = commanded closed, 1 = measured closed.
+    pub const BREAKER_FEEDBACK_WRONG: EventCode = EventCode(9);
+    /// A configuration came into force. args: first 8 bytes of the new hash, big endian.
+    pub const CONFIG_WRITTEN: EventCode = EventCode(10);
+    /// A calibration came into force. args: first 8 bytes of the new hash, ident.
+    pub const CALIBRATION_WRITTEN: EventCode = EventCode(11);
+    /// A grid was programmed. args: grid id, new minus old time µs, rate Q16.
+    pub const GRID_SET: EventCode = EventCode(12);
+    /// A non-volatile record was unreadable and skipped or recovered. args: area, count.
+    pub const NV_ERROR: EventCode = EventCode(13);
+    /// Voltage dip. args: depth, duration.
+    pub const DIP: EventCode = EventCode(14);
+    /// Voltage swell. args: height, duration.
+    pub const SWELL: EventCode = EventCode(15);
+    /// The coprocessor opened the breaker by itself. args: voltage mV, duration ms.
+    pub const OVERVOLTAGE_TRIP: EventCode = EventCode(16);
+    /// A command was refused. args: command kind, reply status, detail.
+    pub const COMMAND_REFUSED: EventCode = EventCode(17);
+    /// A complete image is staged. args: image id, bytes.
+    pub const IMAGE_STAGED: EventCode = EventCode(18);
+
+    /// Name for people; `None` for a code this version does not know.
+    pub fn name(self) -> Option<&'static str> {
+        const NAMES: [&str; 18] = [
+            "boot",
+            "inputs-changed",
+            "power-fail",
+            "power-return",
+            "clipped",
+            "breaker-opened",
+            "breaker-closed",
+            "breaker-refused",
+            "breaker-feedback-wrong",
+            "config-written",
+            "calibration-written",
+            "grid-set",
+            "nv-error",
+            "dip",
+            "swell",
+            "overvoltage-trip",
+            "command-refused",
+            "image-staged",
+        ];
+        NAMES.get(usize::from(self.0).checked_sub(1)?).copied()
+    }
+}
+
+/// One event. Its identity is (`boot_id`, `seq`); `seq` grows by one over the life of the memory, from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventRecord {
+    /// Sequence number.
+    pub seq: u64,
+    /// Boot in which it happened.
+    pub boot_id: u32,
+    /// Sample clock.
+    pub t_samples: u64,
+    /// Meter time by the grid of the moment, µs since 1970 UTC.
+    pub utc_us: i64,
+    /// What happened.
+    pub code: EventCode,
+    /// Phase 1 to 3 where it applies, else 0.
+    pub phase: u8,
+    /// Meaning by [`EventCode`].
+    pub args: [i64; 4],
+}
