@@ -1,1 +1,32 @@
-//! See Cargo.toml.
+#![doc = include_str!("../README.md")]
+
+mod command;
+mod continuity;
+mod durable;
+mod effects;
+mod energy;
+mod interval;
+mod logger;
+mod meter;
+mod reading;
+mod register;
+mod settings;
+mod verify;
+
+pub use command::{Command, Origin, Refused};
+pub use durable::{Durable, DurableError, Pending};
+pub use effects::{Effects, Input, Notice, Resume, Tx};
+pub use interval::{Interval, MeanSums, PhaseMeanSums};
+pub use logger::{
+    ABSENT, AuditCode, Column, Cursor, LOGGERS, LOGS, LoggerId, LoggerSpec, Row, StatusCode, Stored, code_name,
+    genesis, row_hash,
+};
+pub use meter::{Meter, PENDING_RETRY_US, PENDING_TRIES, STALE_US};
+pub use reading::MILLIJOULE_PER_STEP;
+pub use register::{Energy, Power, REGISTERS, Register, Source, find};
+pub use settings::{MeterType, Params, Settings, SettingsError};
+pub use verify::{Fault, Finding, Verifier, check_heads, registers_monotone};
+
+/// The largest change of meter time that is an adjustment, µs; a larger one is a set and cuts the interval.
+/// 1 % of the shortest integration period: 9 s of 900 s.
+pub const SET_LIMIT_US: i64 = 9_000_000;

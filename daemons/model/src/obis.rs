@@ -74,6 +74,19 @@ mod tests {
         assert_eq!(Obis::electricity(1, 8, 0).to_string(), "1.1.1.8.0.255");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_reads_back(groups: [u8; 6]) {
+            proptest::prop_assert_eq!(Obis(groups).to_string().parse(), Ok(Obis(groups)));
+        }
+
+        /// Any text is safe to try.
+        #[test]
+        fn any_text_is_a_code_or_is_refused(text in "[0-9.:*-]{0,20}") {
+            let _ = text.parse::<Obis>();
+        }
+    }
+
     #[test]
     fn refuses_what_is_no_code() {
         for text in

@@ -1,5 +1,7 @@
 //! A reading: integer value, power of ten, unit, time and status.
 
+use core::fmt;
+
 use crate::{Unit, Utc};
 
 /// Status bits of a reading, of an interval and of a logger row (in the manner of WELMEC guide 11.2): what happened
@@ -64,6 +66,26 @@ impl Status {
     }
 }
 
+/// The names of the bits set, separated by commas; bits without a name as one hexadecimal number; `-` when none is set.
+/// A reason for absence is not a bit: see [`Reading::absent`].
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = if self.has(Status::NO_VALUE) { Absent::MASK } else { 0 };
+        let mut rest = self.0 & !reason;
+        let mut comma = "";
+        for (bit, name) in Status::NAMES.iter().filter(|(bit, _)| self.has(*bit)) {
+            write!(f, "{comma}{name}")?;
+            comma = ",";
+            rest &= !bit.0;
+        }
+        match (rest, comma) {
+            (0, "") => f.write_str("-"),
+            (0, _) => Ok(()),
+            _ => write!(f, "{comma}{rest:#x}"),
+        }
+    }
+}
+
 impl core::ops::BitOr for Status {
     type Output = Status;
     fn bitor(self, other: Status) -> Status {
@@ -97,10 +119,14 @@ impl Absent {
     pub const ALL: [Absent; 5] =
         [Absent::NotYet, Absent::Stale, Absent::NoChannel, Absent::Undefined, Absent::OutOfRange];
 
+    /// Where the code stands in a status.
+    const SHIFT: u32 = 24;
+    const MASK: u32 = 0xf << Self::SHIFT;
+
     /// The reason as status bits.
     pub fn status(self) -> Status {
         let code = Self::ALL.iter().position(|a| *a == self).unwrap_or(0) as u32 + 1;
-        Status(Status::NO_VALUE.0 | code << 24)
+        Status(Status::NO_VALUE.0 | code << Self::SHIFT)
     }
 
     /// Words for people.
@@ -139,8 +165,60 @@ impl Reading {
     /// Why there is no value, or `None` when there is one. An unknown code reads as [`Absent::NotYet`].
     pub fn absent(&self) -> Option<Absent> {
         self.status.has(Status::NO_VALUE).then(|| {
-            let code = (self.status.0 >> 24 & 0xf) as usize;
+            let code = ((self.status.0 & Absent::MASK) >> Absent::SHIFT) as usize;
             *Absent::ALL.get(code.wrapping_sub(1)).unwrap_or(&Absent::NotYet)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use proptest::prelude::*;
+
+    #[test]
+    fn bits_have_one_name_each_and_leave_room_for_the_reason() {
+        let mut all = 0;
+        for (bit, name) in Status::NAMES {
+            assert_eq!(bit.0.count_ones(), 1, "{name}");
+            assert_eq!(all & bit.0, 0, "{name} shares a bit");
+            assert_eq!(bit.0 & Absent::MASK, 0, "{name} stands on the reason");
+            all |= bit.0;
+        }
+    }
+
+    #[test]
+    fn a_status_reads_as_words() {
+        assert_eq!(Status(0).to_string(), "-");
+        assert_eq!((Status::SHORT | Status::CLOCK_SET).to_string(), "short,clock-set");
+        assert_eq!(Status(1 << 20 | 1).to_string(), "outage,0x100000");
+        assert_eq!(Status(1 << 20).to_string(), "0x100000");
+        assert_eq!(Absent::Stale.status().to_string(), "no-value");
+    }
+
+    #[test]
+    fn an_absent_reading_keeps_its_reason() {
+        for reason in Absent::ALL {
+            let reading = Reading::none(reason, -3, Unit::Volt, Utc(7));
+            assert_eq!(reading.absent(), Some(reason));
+            let marked = Reading { status: reading.status | Status::NOT_LEGAL, ..reading };
+            assert_eq!(marked.absent(), Some(reason));
+        }
+        let present = Reading { value: 0, scaler: 0, unit: Unit::Count, at: Utc(0), status: Status::NOT_LEGAL };
+        assert_eq!(present.absent(), None);
+        let unknown = Reading { status: Status(Status::NO_VALUE.0 | 0xf << 24), ..present };
+        assert_eq!(unknown.absent(), Some(Absent::NotYet));
+    }
+
+    proptest! {
+        /// Whatever the bits, every one of them is told.
+        #[test]
+        fn no_bit_is_hidden(bits: u32) {
+            let text = Status(bits).to_string();
+            for (bit, name) in Status::NAMES {
+                prop_assert_eq!(text.split(',').any(|word| word == name), bits & bit.0 != 0);
+            }
+        }
     }
 }

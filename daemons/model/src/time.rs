@@ -47,3 +47,27 @@ pub struct Wall {
     /// Its quality.
     pub quality: ClockQuality,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_differences_of_monotonic_time_mean_anything() {
+        assert_eq!(Mono(5).since(Mono(3)), 2);
+        assert_eq!(Mono(3).since(Mono(5)), 0);
+    }
+
+    #[test]
+    fn minutes_become_microseconds_and_saturate() {
+        assert_eq!(Utc::from_minutes(2), Utc(120_000_000));
+        assert_eq!(Utc::from_minutes(-1), Utc(-60_000_000));
+        assert_eq!(Utc::from_minutes(i64::MAX), Utc(i64::MAX));
+    }
+
+    #[test]
+    fn qualities_are_ordered_from_worse_to_better() {
+        assert!(ClockQuality::Invalid < ClockQuality::Holdover && ClockQuality::Holdover < ClockQuality::Valid);
+        assert_eq!(Wall::default().quality, ClockQuality::Invalid);
+    }
+}

@@ -64,3 +64,30 @@ impl Unit {
         self as u8
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes of IEC 62056-6-2, table "enum of units".
+    #[test]
+    fn codes_are_those_of_the_standard_and_come_back() {
+        for (unit, code, symbol) in [
+            (Unit::Watt, 27, "W"),
+            (Unit::VoltAmpere, 28, "VA"),
+            (Unit::Var, 29, "var"),
+            (Unit::WattHour, 30, "Wh"),
+            (Unit::VoltAmpereHour, 31, "VAh"),
+            (Unit::VarHour, 32, "varh"),
+            (Unit::Ampere, 33, "A"),
+            (Unit::Volt, 35, "V"),
+            (Unit::Hertz, 44, "Hz"),
+            (Unit::Count, 255, ""),
+        ] {
+            assert_eq!((unit.code(), unit.symbol(), Unit::from_code(code)), (code, symbol, Some(unit)));
+        }
+        let known = (0..=255).filter_map(Unit::from_code).count();
+        assert_eq!(known, 17);
+        assert_eq!(Unit::from_code(0), None);
+    }
+}

@@ -1,1 +1,17 @@
-//! See Cargo.toml.
+#![doc = include_str!("../README.md")]
+
+pub mod cli;
+pub mod config;
+pub mod core;
+mod daemon;
+mod engine;
+pub mod identity;
+pub mod link;
+mod live;
+pub mod ring;
+mod service;
+pub mod store;
+#[cfg(test)]
+mod testing;
+
+pub use daemon::{Options, run};

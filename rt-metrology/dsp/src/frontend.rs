@@ -96,7 +96,7 @@ impl Line {
     /// Aims the interpolator `lag_ns` later than [`BASE_DELAY`] samples ago.
     fn advance(&mut self, lag_ns: i32, rate_hz: u32) {
         // Samples in Q24: |lag| ≤ 200 µs, so the product stays below 2^18 · 2^15 · 2^24 = 2^57.
-        let advance = (i64::from(lag_ns) * i64::from(rate_hz) << POSITION_BITS).div_euclid(1_000_000_000);
+        let advance = ((i64::from(lag_ns) * i64::from(rate_hz)) << POSITION_BITS).div_euclid(1_000_000_000);
         let whole = advance >> POSITION_BITS;
         let fraction = advance - (whole << POSITION_BITS);
         self.newest = (i64::from(BASE_DELAY) - whole - 3) as usize;

@@ -142,10 +142,8 @@ impl Metrology {
         let crossing = self.tracker.push(y[self.reference]);
         let phase = self.previous_phase.wrapping_add(self.word);
         self.follow_half_cycle(crossing, &y, phase);
-        let ended = match self.pacer.step(self.samples, crossing, &self.tracker) {
-            Some(boundary) => Some(self.close(boundary, &y, phase)),
-            None => None,
-        };
+        let boundary = self.pacer.step(self.samples, crossing, &self.tracker);
+        let ended = boundary.map(|boundary| self.close(boundary, &y, phase));
         self.clipped |= clipped;
         let phase = self.previous_phase.wrapping_add(self.word);
         self.accumulator.add(&y, phase);
@@ -221,7 +219,7 @@ impl Metrology {
     fn register(&mut self, quantities: &mut Quantities, sums: &Products<i128>) {
         let samples = i128::from(self.samples);
         let mut registered = [None; PHASES];
-        for k in 0..PHASES {
+        for (k, registered) in registered.iter_mut().enumerate() {
             let Some(flow) = quantities.flow[k] else { continue };
             let p_mw = self.scale.milliwatts(flow.p).unsigned_abs();
             let s_mva = self.scale.milliwatts(flow.s as i128).unsigned_abs();
@@ -234,7 +232,7 @@ impl Metrology {
                     s: (flow.s * samples as u128) >> 8,
                 };
                 self.cumulative.add_phase(k, &energy.amounts(), self.energy_scale);
-                registered[k] = Some(energy);
+                *registered = Some(energy);
             }
         }
         self.cumulative.add_total(&total_amounts(self.config.method, &registered), self.energy_scale);
@@ -242,10 +240,10 @@ impl Metrology {
 
     /// Sums for means, the window's and the second's values.
     fn publish(&mut self, quantities: &mut Quantities) -> WindowEnd {
-        quantities.out_of_range = quantities.f_uhz.is_none() && self.tracker.take_good() == 0 && {
-            let signal = u64::from(self.config.u_nominal_mv) * SIGNAL_PERCENT / 100;
-            (0..PHASES).any(|k| u64::from(self.scale.rms(k, quantities.square[k])) >= signal)
-        };
+        let untracked = self.tracker.take_good() == 0 && quantities.f_uhz.is_none();
+        let signal = u64::from(self.config.u_nominal_mv) * SIGNAL_PERCENT / 100;
+        quantities.out_of_range =
+            untracked && (0..PHASES).any(|k| u64::from(self.scale.rms(k, quantities.square[k])) >= signal);
         let mut alone = Aggregate::default();
         alone.add(quantities, &self.scale);
         self.window = alone.values(&self.scale);

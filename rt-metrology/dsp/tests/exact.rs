@@ -99,7 +99,9 @@ fn restored_counters_go_on_exactly() {
     again.restore(&stored);
     for _ in 0..40_000 {
         let counts = signal.counts();
-        (through.push(&counts), again.push(&counts), fresh.push(&counts));
+        for m in [&mut through, &mut again, &mut fresh] {
+            m.push(&counts);
+        }
     }
     assert_eq!(again.cumulative(), through.cumulative());
     for k in 0..3 {

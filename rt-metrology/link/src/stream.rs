@@ -83,7 +83,7 @@ impl PageReader {
     /// Gives the page away. Behind a false start, what looks like the beginning of a page stays.
     fn complete(&mut self) -> Page {
         let page = self.buffer;
-        if matches!(View::new(&page), Err(PageError::Crc)) {
+        if matches!(View::new(&page), Err(PageError::Crc | PageError::Version(_))) {
             self.drop_front(1);
         } else {
             self.fill = 0;

@@ -267,7 +267,7 @@ impl<B: Board> App<B> {
         self.news = true;
         let previous = self.snapshot;
         self.snapshot = self.take_snapshot(end.t_samples);
-        while let Some((minute, snapshot)) = self.minutes.due(&self.grid, &previous, &self.snapshot) {
+        if let Some((minute, snapshot)) = self.minutes.due(&self.grid, &previous, &self.snapshot) {
             self.append_history(HistoryKind::Minute, minute, 0, snapshot);
         }
         if end.clipped && self.clean_windows >= CLEAN_WINDOWS {

@@ -11,6 +11,8 @@ use crate::Metrology;
 
 /// A grid whose rate is further off nominal is a mistake: crystals are within 100 ppm; 1 % leaves room for simulations.
 const RATE_TOLERANCE: u64 = 100;
+/// Meter time lies between 1970 and 2400-01-01 (µs); what lies outside was not meant.
+const UTC_LIMIT_US: i64 = 13_569_465_600_000_000;
 
 impl<B: Board> App<B> {
     /// Carries out a command (not a reset, which the caller does after the reply). A refused one changes nothing.
@@ -65,7 +67,9 @@ impl<B: Board> App<B> {
 
     fn set_grid(&mut self, done: Reply, grid: &Grid) -> Reply {
         let nominal = u64::from(self.config.rate_hz) << 16;
-        if grid.rate_q16.abs_diff(nominal) > nominal / RATE_TOLERANCE {
+        let utc_us = grid.utc_us_at(self.t_samples());
+        let off = grid.rate_q16.abs_diff(nominal) > nominal / RATE_TOLERANCE;
+        if off || !(0..UTC_LIMIT_US).contains(&utc_us) || !(0..UTC_LIMIT_US).contains(&grid.utc_us) {
             return Reply { status: ReplyStatus::Impossible, ..done };
         }
         self.change_grid(*grid);

@@ -35,7 +35,7 @@ impl Minutes {
     }
 
     /// The boundary that the window `last` reached, with the snapshot that belongs to it; `previous` is the window
-    /// before. To be asked until there is none.
+    /// before.
     pub fn due(&mut self, grid: &Grid, previous: &Snapshot, last: &Snapshot) -> Option<(i64, Snapshot)> {
         let at = grid.sample_at(self.next.saturating_mul(MINUTE_US));
         if last.t_samples < at {

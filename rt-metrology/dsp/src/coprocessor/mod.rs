@@ -28,7 +28,9 @@ pub use nv::{EVENT_SLOTS, HISTORY_SLOTS, NV_BYTES};
 
 use metrology_link::device::{DeviceEnd, Source};
 use metrology_link::page::Class;
-use metrology_link::payload::{Calibration, Command, Grid, Hello, Inputs, LCD_BACKUP_FRAMES, MeterConfig, ResetCause};
+use metrology_link::payload::{
+    Billing, Calibration, Command, Grid, Hello, Inputs, LCD_BACKUP_FRAMES, MeterConfig, ResetCause,
+};
 use metrology_link::{PAGE, Page};
 
 use crate::CHANNELS;
@@ -209,6 +211,11 @@ impl<B: Board> Coprocessor<B> {
     /// Identity and state, as the hello tells it.
     pub fn hello(&self) -> Hello {
         self.app.hello()
+    }
+
+    /// Cumulative and last values, as the next billing page tells them.
+    pub fn billing(&self) -> Billing {
+        self.app.billing()
     }
 
     /// The engine, for tests and displays.

@@ -224,7 +224,8 @@ pub struct PhaseSecond {
     pub s_mva: u32,
     /// Power factor P/S with the sign of P, ppm.
     pub pf_ppm: i32,
-    /// Angle of the fundamental current against its voltage, millidegrees, -180 000 to 180 000.
+    /// Angle by which the fundamental current lags its voltage, millidegrees, -180 000 to 180 000; positive =
+    /// inductive while importing. 0 without a power factor.
     pub phi_mdeg: i32,
     /// Angle of the fundamental voltage against L1, millidegrees.
     pub angle_mdeg: i32,

@@ -24,8 +24,7 @@ const ARGUMENTS_BYTES: usize = 512;
 fn main() -> ! {
     let mut buffer = [0; ARGUMENTS_BYTES];
     let done = match semihost::arguments(&mut buffer) {
-        Some([_program, mode, input, output]) if mode == b"vector\0" => vector::run(input, output),
-        Some([mode, input, output, _]) if mode == b"vector\0" => vector::run(input, output),
+        Some([b"vector\0", input, output]) => vector::run(input, output),
         _ => Err("usage: vector IN OUT"),
     };
     if let Err(reason) = done {

@@ -10,8 +10,6 @@ use cortex_m_semihosting::{debug, nr, syscall};
 pub enum Mode {
     /// Read an existing file or pipe.
     Read = nr::open::R_BINARY as isize,
-    /// Read and write an existing file.
-    Update = nr::open::RW_BINARY as isize,
     /// Write a new file.
     Create = nr::open::W_TRUNC_BINARY as isize,
 }
@@ -54,11 +52,6 @@ impl File {
         unsafe { syscall(nr::WRITE, &block) == 0 }
     }
 
-    /// Moves to byte `at` from the beginning.
-    pub fn seek(&self, at: usize) -> bool {
-        // SAFETY: SEEK takes {handle, position}.
-        unsafe { syscall(nr::SEEK, &[self.handle, at]) == 0 }
-    }
 }
 
 /// The words given to QEMU's `-semihosting-config arg=…`, split at blanks, each ended by a zero byte, in `buffer`.
