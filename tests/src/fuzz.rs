@@ -13,8 +13,14 @@ use metrology_link::{PAGE, Page, capture};
 use metrology_sim::scenario::Scenario;
 
 /// The targets by name, as in `tests/fuzz/fuzz_targets` and `tests/fuzz/corpus`.
-pub const TARGETS: [(&str, fn(&[u8])); 4] =
-    [("page", page), ("stream", stream), ("scenario", scenario), ("durable", durable)];
+pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+    ("page", page),
+    ("link_page", link_page),
+    ("stream", stream),
+    ("capture", captured),
+    ("scenario", scenario),
+    ("durable", durable),
+];
 
 /// A page of either direction with a right magic, version and CRC: everything behind those checks.
 pub fn page(data: &[u8]) {
@@ -38,6 +44,74 @@ pub fn page(data: &[u8]) {
     let mut answer: Page = [0; PAGE];
     host.emit(&mut answer);
     assert!(decode_page(&answer).is_ok());
+}
+
+/// A conversation that has begun: both ends know each other, and each piece of the input (direction, length, bytes) is
+/// a page of the right boot with the next number. What it holds is carried out by a whole coprocessor, or believed by
+/// the host. Afterwards the two still understand each other.
+pub fn link_page(data: &[u8]) {
+    let scenario = Scenario::load("quiet").expect("built in");
+    let meter_type = metrology_sim::MeterType::default();
+    let world = metrology_sim::WorldOptions { meter_type, scenario, waveform: None, seed: 1 };
+    let mut device = metrology_sim::InProcess::new(&world, 1_795_176_000_000_000).expect("a plain world");
+    let mut host = HostEnd::new();
+    let mut down: Page = [0; PAGE];
+    let exchange = |device: &mut metrology_sim::InProcess, host: &mut HostEnd, down: &mut Page| {
+        host.emit(down);
+        device.exchange(down).is_some_and(|up| host.receive(&up).is_ok())
+    };
+    for _ in 0..3 {
+        exchange(&mut device, &mut host, &mut down);
+    }
+    let (mut rest, mut seq) = (data, 1000u32);
+    // Each piece takes at least three bytes, so this ends; 64 pieces are a conversation.
+    for _ in 0..64 {
+        let Some(([way, low, high], more)) = rest.split_first_chunk::<3>() else { break };
+        let len = usize::from(u16::from_le_bytes([*low, *high])).min(more.len()).min(PAGE - 28);
+        let (payload, more) = more.split_at(len);
+        rest = more;
+        seq += 1;
+        let boot = host.boot_id().unwrap_or(1);
+        let page = good_page(if way & 1 == 0 { 16 } else { way >> 1 & 7 }, payload, boot, seq);
+        if way & 1 == 0 {
+            device.exchange(&page);
+        } else {
+            let _ = host.receive(&page);
+        }
+        device.step(u32::from(way >> 4) * 100);
+    }
+    // A reset may have been asked for: the processor is back after a while, and says so.
+    let understood = (0..400).any(|_| {
+        device.step(160);
+        exchange(&mut device, &mut host, &mut down) && host.boot_id().is_some()
+    });
+    assert!(understood, "the two ends lost each other");
+}
+
+/// A page of any class with everything but its payload in order.
+fn good_page(class: u8, payload: &[u8], boot: u32, seq: u32) -> Page {
+    let mut page = [0; PAGE];
+    page[..2].copy_from_slice(&metrology_link::page::MAGIC.to_le_bytes());
+    page[2..4].copy_from_slice(&[metrology_link::page::VERSION, class]);
+    page[4..6].copy_from_slice(&(payload.len() as u16).to_le_bytes());
+    page[8..12].copy_from_slice(&boot.to_le_bytes());
+    page[12..16].copy_from_slice(&seq.to_le_bytes());
+    page[24..24 + payload.len()].copy_from_slice(payload);
+    let crc = crc32(&page[..PAGE - 4]);
+    page[PAGE - 4..].copy_from_slice(&crc.to_le_bytes());
+    page
+}
+
+/// A capture file: what is read from it is written back byte for byte.
+pub fn captured(data: &[u8]) {
+    let Ok(mut reader) = capture::CaptureReader::new(data) else { return };
+    let mut written = Vec::new();
+    let mut writer = capture::CaptureWriter::new(&mut written).expect("memory takes everything");
+    while let Ok(Some(record)) = reader.read() {
+        assert!(!capture::summary(&record.page).is_empty());
+        writer.write(&record).expect("memory takes everything");
+    }
+    assert!(written.len() <= data.len().max(24));
 }
 
 /// Bytes on a serial line or socket: garbage of any length loses at most the pages it touches.

@@ -400,7 +400,8 @@ impl Meter {
         let quality = quality_bits(quality(record.grid.quality));
         let old_params = self.durable.params;
         let mut cause = Status(0);
-        if happened.has(Status::CONFIG_CHANGED) || self.take_pending(record) {
+        let changed = self.take_pending(record);
+        if changed || happened.has(Status::CONFIG_CHANGED) {
             cause |= Status::CONFIG_CHANGED;
         }
         if time.set {
@@ -413,12 +414,9 @@ impl Meter {
             self.durable.interval = Some(Interval { start: time.at, start_t: t, boundary, status, sums: *sums });
             return;
         };
-        interval.status |= happened | cause;
+        interval.status |= happened | cause | quality;
         if time.adjusted {
             interval.status |= Status::CLOCK_ADJUSTED;
-        }
-        if !time.set {
-            interval.status |= quality;
         }
         let crossed = match record.kind {
             HistoryKind::Minute => record.minute >= interval.boundary,

@@ -162,6 +162,47 @@ fn registers_keep_what_was_shown_when_memory_falls_back_a_window() {
     assert_eq!(host.verify(), []);
 }
 
+/// Pages were seen, the history behind them not yet, and then the coprocessor restarts: nothing is counted twice.
+#[test]
+fn pages_that_ran_ahead_of_the_history_are_counted_once() {
+    let (mut device, mut host) = at_noon();
+    host.run_minutes(&mut device, 5);
+    for _ in 0..20 {
+        device.window(WINDOW_US);
+        host.bill(&mut device);
+    }
+    device.reset(2_000_000);
+    host.pump(&mut device);
+    assert_eq!(host.committed.unwrap().registers, device.snapshot.counters);
+    device.reset(2_000_000);
+    host.run_minutes(&mut device, 10);
+    assert_eq!(host.meter.registers(), Some(device.snapshot.counters));
+    assert!(!host.load()[0].status.has(Status::DISCONTINUITY));
+}
+
+#[test]
+fn means_cover_what_was_measured_when_sums_fall_behind_the_begin() {
+    let (mut device, mut host) = at_noon();
+    host.run_minutes(&mut device, 14);
+    let kept = device.snapshot;
+    host.run_minutes(&mut device, 2);
+    device.fall_back(kept, 2_000_000);
+    host.run_minutes(&mut device, 15);
+    let row = &host.load()[1];
+    assert!(row.status.has(Status::DISCONTINUITY));
+    assert_eq!((row.values[10], row.values[13]), (230_000, 5_000_001));
+}
+
+#[test]
+fn a_record_or_page_said_again_changes_nothing() {
+    let (mut device, mut host) = at_noon();
+    host.run_minutes(&mut device, 5);
+    let (durable, record) = (*host.meter.durable(), *device.ring.back().unwrap());
+    assert_eq!(host.step(&mut device, Input::History(record)), Default::default());
+    assert_eq!(host.bill(&mut device), Default::default());
+    assert_eq!(*host.meter.durable(), durable);
+}
+
 #[test]
 fn counters_that_fall_within_a_boot_lower_no_register() {
     let (mut device, mut host) = at_noon();

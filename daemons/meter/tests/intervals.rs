@@ -80,6 +80,21 @@ fn an_outage_over_boundaries_merges_them() {
     assert_eq!(host.verify(), []);
 }
 
+/// 12:44:56: the start closes what was missed, and the boundary follows before a window has been measured.
+#[test]
+fn a_boundary_right_after_a_start_leaves_no_gap() {
+    let (mut device, mut host) = at_noon();
+    host.run_minutes(&mut device, 10);
+    device.reset(34 * MINUTE + 56_000_000);
+    host.run(&mut device, 1);
+    host.run_minutes(&mut device, 20);
+    let load = host.load();
+    let begin = NOON + 44 * MINUTE + 56_000_000;
+    assert_eq!((load[0].start, load[0].end), (utc(0.), Utc(begin)));
+    assert_eq!((load[1].start, load[1].end, load[1].status), (Utc(begin), utc(60.), NONE));
+    assert_eq!(host.verify(), []);
+}
+
 #[test]
 fn a_clock_set_forward_over_a_boundary_cuts_the_interval() {
     let (mut device, mut host) = at_noon();
@@ -182,6 +197,10 @@ fn a_cut_right_after_an_adjustment_backwards_ends_no_row_before_its_begin() {
     assert_eq!(host.command(&mut device, Command::ClockAdjust(-8_000_000)), Ok(()));
     device.window(1_000_000);
     device.reconfigure();
+    for _ in 0..10 {
+        device.window(1_000_000);
+        host.pump(&mut device);
+    }
     host.run_minutes(&mut device, 16);
     let changed = Status::CONFIG_CHANGED;
     assert_eq!(

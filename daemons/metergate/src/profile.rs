@@ -59,7 +59,7 @@ pub struct ProfileArgs {
 
 /// Reads and prints.
 pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
-    let connection = bus::connect(&args.bus).await?;
+    let connection = bus::meter(&args.bus).await?;
     let logger = Logger::open(&connection, &args.name).await?;
     let range = match args.last {
         Some(n) => Range { seq: logger.info.last_seq.saturating_sub(n - 1).max(logger.info.first_seq), from: 0, to: 0 },

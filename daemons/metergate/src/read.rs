@@ -41,7 +41,7 @@ pub struct ReadArgs {
 
 /// Reads and prints.
 pub async fn run(args: ReadArgs) -> anyhow::Result<ExitCode> {
-    let connection = bus::connect(&args.bus).await?;
+    let connection = bus::meter(&args.bus).await?;
     let proxy = bus::plain(RegisterProxy::new(&connection)).await?;
     let codes: Vec<String> = args.obis.iter().map(Obis::to_string).collect();
     let codes: Vec<&str> = codes.iter().map(String::as_str).collect();

@@ -63,7 +63,7 @@ pub fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn running(args: &BusArgs) -> anyhow::Result<Report> {
-    let connection = bus::connect(args).await?;
+    let connection = bus::meter(args).await?;
     let proxy = bus::plain(HealthProxy::new(&connection)).await?;
     let (ok, lines) = bus::call(proxy.verify()).await?;
     Ok(match ok {

@@ -111,7 +111,7 @@ impl Device {
         m.snapshot.counters.phase[0].a_plus += 1_234_567 + m.second;
         m.second += 60;
         let seq = m.history.len() as u64 + 1;
-        let minute = (BEGIN / Utc::MINUTE) + seq as i64;
+        let minute = m.hello.grid.utc_us_at(m.snapshot.t_samples).div_euclid(Utc::MINUTE);
         m.history.push(HistoryRecord {
             seq,
             kind: HistoryKind::Minute,
@@ -134,12 +134,31 @@ impl Device {
         self.end.window_closed();
     }
 
+    fn set_grid(&mut self, grid: Grid) {
+        let m = &mut self.memory;
+        let t = m.snapshot.t_samples;
+        let old_utc_us = m.hello.grid.utc_us_at(t);
+        m.hello.grid = grid;
+        m.history.push(HistoryRecord {
+            seq: m.history.len() as u64 + 1,
+            kind: HistoryKind::GridChange,
+            minute: grid.utc_us_at(t).div_euclid(Utc::MINUTE),
+            grid,
+            old_utc_us,
+            snapshot: m.snapshot,
+        });
+        self.end.window_closed();
+    }
+
     pub fn exchange(&mut self, host: &Page) -> Page {
         let out = self.armed;
         if let Ok(Some((id, command))) = self.end.receive(host) {
             self.carried_out.push(command);
             if let Command::StoreHead(head) = command {
                 self.memory.heads[usize::from(head.log)] = head;
+            }
+            if let Command::SetGrid(grid) = command {
+                self.set_grid(grid);
             }
             self.end.reply(Reply { cmd_id: id, ..Reply::default() });
         }

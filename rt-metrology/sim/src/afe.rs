@@ -84,7 +84,7 @@ impl FrontEnd {
             if !self.present[c] {
                 continue;
             }
-            let x = scaled[c] + self.offset[c] + self.noise * self.random.next();
+            let x = scaled[c] + self.offset[c] + self.noise * self.random.draw();
             // Shifted above zero, so that the cast, which truncates, rounds to the nearest.
             let shifted = x.clamp(-CLIP, CLIP) + (CLIP + 1.5);
             *count = shifted as i32 - 8_388_608;

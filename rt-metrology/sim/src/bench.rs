@@ -160,7 +160,7 @@ impl InProcess {
         self.look_at_inputs();
         self.look_at_resets(seconds);
         self.stretches += 1;
-        if self.stretches % STORE_EVERY == 0 {
+        if self.stretches.is_multiple_of(STORE_EVERY) {
             self.store();
         }
         stretch.samples

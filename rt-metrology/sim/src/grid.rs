@@ -179,6 +179,7 @@ impl Circuit {
         Complex { re: d.p / u2, im: if h == 0 { -d.q / u2 } else { 0.0 } }
     }
 
+    #[allow(clippy::needless_range_loop)] // k names the phase in several arrays
     fn four_wires(&self, phases: usize, t: f64, utc: f64, closed: bool, span: &mut Span) {
         let grid = &self.scenario.grid;
         let mut level = [0.0; 3];
@@ -365,7 +366,7 @@ impl Oscillators {
 
     /// The next sample: the real part of the sum of all phasors.
     #[inline]
-    pub fn next(&mut self) -> [f64; LANES] {
+    pub fn sample(&mut self) -> [f64; LANES] {
         let mut sum = [0.0; LANES];
         for h in 0..self.used {
             let z = self.turn[h];
@@ -387,6 +388,7 @@ mod tests {
     }
 
     /// Runs `seconds` at 8 kS/s and returns mean of u·i per element, mean P, Q of the spans, and RMS of all channels.
+    #[allow(clippy::needless_range_loop)] // k names the element in several arrays
     fn run(c: &mut Circuit, from: f64, seconds: f64) -> ([f64; 3], [ElementPower; 3], [f64; LANES]) {
         let (mut t, mut n) = (from, 0.0);
         let (mut ui, mut power, mut rms) = ([0.0; 3], [ElementPower::default(); 3], [0.0; LANES]);
@@ -395,7 +397,7 @@ mod tests {
             let span = c.span(t, t, 8000.0, 8000, true);
             bank.begin(&span, &c.orders.clone(), &[0.0; CHANNELS], &[1.0; CHANNELS]);
             for _ in 0..span.samples {
-                let x = bank.next();
+                let x = bank.sample();
                 (0..3).for_each(|k| ui[k] += x[k] * x[3 + k]);
                 (0..LANES).for_each(|c| rms[c] += x[c] * x[c]);
             }

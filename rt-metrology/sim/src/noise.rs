@@ -43,7 +43,7 @@ impl Gauss {
 
     /// Mean 0, standard deviation 1, within ±3.47: the sum of four uniform 16-bit numbers.
     #[inline]
-    pub fn next(&mut self) -> f64 {
+    pub fn draw(&mut self) -> f64 {
         let mut x = self.0;
         x ^= x << 13;
         x ^= x >> 7;
@@ -65,7 +65,7 @@ mod tests {
         let n = 200_000;
         let (mut sum, mut squares) = (0.0, 0.0);
         for _ in 0..n {
-            let x = g.next();
+            let x = g.draw();
             sum += x;
             squares += x * x;
         }

@@ -133,6 +133,7 @@ fn flat_months() -> [f64; 12] {
 /// follow the voltage. Positive watts are drawn, negative ones delivered. Inductive unless `leading`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant)] // a handful of them, read once
 pub enum Load {
     /// Always the same.
     Constant(ConstantLoad),

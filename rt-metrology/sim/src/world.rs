@@ -1,6 +1,6 @@
 //! The world before the converter: a circuit or a recorded waveform, in simulated time, with its true energy.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use metrology_link::payload::{CHANNELS, Calibration, Channel, MeterConfig, Topology};
 
@@ -25,6 +25,7 @@ pub(crate) struct Stretch {
     pub supply: f64,
 }
 
+#[allow(clippy::large_enum_variant)] // one per world
 enum Source {
     Circuit { circuit: Circuit, bank: Oscillators, orders: Vec<u8> },
     Record { player: Player, buffer: Vec<[f64; CHANNELS]>, next: usize, mask: u8 },
@@ -172,7 +173,7 @@ impl World {
     pub(crate) fn sample(&mut self) -> [i32; CHANNELS] {
         match &mut self.source {
             Source::Circuit { bank, .. } => {
-                let scaled: [f64; LANES] = bank.next();
+                let scaled: [f64; LANES] = bank.sample();
                 self.front_end.convert(&scaled)
             }
             Source::Record { buffer, next, .. } => {
@@ -203,8 +204,8 @@ fn measure(buffer: &[[f64; CHANNELS]]) -> ([ElementPower; 3], f64) {
 }
 
 /// Adapts the configuration to what a record holds.
-fn fit(config: &mut MeterConfig, record: &Waveform, kind: MeterType, path: &PathBuf) -> Result<(), SimError> {
-    let unfit = |reason: String| SimError::Unfit { path: path.clone(), reason };
+fn fit(config: &mut MeterConfig, record: &Waveform, kind: MeterType, path: &Path) -> Result<(), SimError> {
+    let unfit = |reason: String| SimError::Unfit { path: path.to_owned(), reason };
     let mask = record.mask();
     let needed = match config.topology {
         Topology::OnePhase => Channel::U1.bit() | Channel::I1.bit(),

@@ -1,4 +1,5 @@
 //! The coprocessor's counters against the simulator's true energy, over ten simulated minutes, and determinism.
+#![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
 use metrology_link::payload::{Counters, EnergySet};
 use metrology_sim::{InProcess, MeterType, Scenario, WorldOptions};

@@ -1,4 +1,5 @@
 //! The four shipped COMTRADE records: each loads with the traits its README tells, and plays through the coprocessor.
+#![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
 use std::path::PathBuf;
 
@@ -227,4 +228,41 @@ fn csv_by_name_by_column_and_refusals() {
     let no_rate = LoadOptions { columns: Some("u,i".into()), ..LoadOptions::default() };
     std::fs::write(&path, "a,b\n3,4\n").unwrap();
     assert!(Waveform::load(&path, &no_rate).unwrap_err().to_string().contains("--rate"));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+    /// Whatever the two files hold, loading and playing them ends with a value or an error, never a panic.
+    #[test]
+    fn damaged_records_never_panic(
+        cut in 0usize..400, at in 0usize..400, byte in 0u8..=255, data in proptest::collection::vec(0u8..=255, 0..400),
+        binary in proptest::bool::ANY, sections in 0usize..3,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let kind = if binary { "BINARY" } else { "ASCII" };
+        let rates = if sections == 2 { "1000,2\n900,9" } else { "1000,9" };
+        let mut cfg = format!(
+            "s,d,1999\n3,2A,1D\n1,UA,A,,V,1.0,0,0,-1,1,1,1,P\n2,IA,A,,A,1.0,0,5,-1,1,1,1,P\n1,X,,,0\n50\n{sections}\n{rates}\n\
+             01/01/2020,00:00:00\n01/01/2020,00:00:00\n{kind}\n1\n"
+        ).into_bytes();
+        if at < cfg.len() {
+            cfg[at] = byte;
+        }
+        if cut % 4 == 0 {
+            cfg.truncate(cut);
+        }
+        std::fs::write(dir.path().join("r.cfg"), cfg).unwrap();
+        std::fs::write(dir.path().join("r.dat"), data).unwrap();
+        if let Ok(w) = Waveform::load(&dir.path().join("r.cfg"), &LoadOptions::default()) {
+            for mode in [Loop::Once, Loop::WholeCycles] {
+                let mut player = w.player(8000.0, w.to_meter(), mode);
+                for _ in 0..200 {
+                    if let Some(x) = player.next_sample() {
+                        assert!(x.iter().all(|v| v.is_finite()));
+                    }
+                }
+            }
+        }
+    }
 }

@@ -357,6 +357,7 @@ impl Host {
     pub fn drain(&mut self, device: &mut Device) {
         while let Some(event) = device.events.front().copied() {
             self.step(device, Input::Event(event));
+            assert_ne!(device.events.front(), Some(&event), "an event is never acknowledged");
         }
         while let Some(record) = self.next_record(device) {
             let wanted = self.meter.resume().history_next;
@@ -364,6 +365,7 @@ impl Host {
                 self.step(device, Input::HistoryLost { from: wanted, to: record.seq - 1 });
             }
             self.step(device, Input::History(record));
+            assert!(self.meter.resume().history_next > wanted, "a record is never taken");
         }
     }
 

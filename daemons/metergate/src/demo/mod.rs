@@ -41,6 +41,8 @@ use state::{Endpoints, State};
 /// The first second of measured values comes after a second; everything else takes some hundred milliseconds. A machine
 /// that needs longer than this is not going to answer.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// An answer takes a millisecond; one that does not come in this time was lost with its sender.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often the demo asks whether there are values.
 const READY_POLL: Duration = Duration::from_millis(20);
 
@@ -242,18 +244,21 @@ fn announce(state: &State, address: &str) -> io::Result<()> {
 /// Returns when registerd answers with a measured voltage.
 async fn measured(address: &BusArgs) -> anyhow::Result<()> {
     let connection = meter::connect(address).await?;
+    let bus = meter::plain(zbus::fdo::DBusProxy::new(&connection)).await?;
     let proxy = meter::plain(SnapshotProxy::new(&connection)).await?;
-    loop {
-        // Any error means "not yet" here: the service is about to appear. The caller bounds the wait.
-        if let Ok((_, readings)) = proxy.last().await {
-            let is_voltage = |unit| Unit::from_code(unit) == Some(Unit::Volt);
-            let waiting = |status| matches!(absent(status), Some(Absent::NotYet | Absent::Stale));
-            if readings.iter().any(|r| is_voltage(r.reading.unit) && !waiting(r.reading.status)) {
-                return Ok(());
-            }
-        }
+    while !(meter::has_meter(&bus).await? && has_voltage(&proxy).await) {
         tokio::time::sleep(READY_POLL).await;
     }
+    Ok(())
+}
+
+/// Whether there is a voltage, or a reason other than "not yet" why there is none. No answer is "not yet": the service
+/// is about to appear, or was just killed.
+async fn has_voltage(proxy: &SnapshotProxy<'_>) -> bool {
+    let Ok(Ok((_, readings))) = tokio::time::timeout(ANSWER_TIMEOUT, proxy.last()).await else { return false };
+    let is_voltage = |unit| Unit::from_code(unit) == Some(Unit::Volt);
+    let waiting = |status| matches!(absent(status), Some(Absent::NotYet | Absent::Stale));
+    readings.iter().any(|r| is_voltage(r.reading.unit) && !waiting(r.reading.status))
 }
 
 /// What ends the demo: Ctrl-C, `kill`, or the terminal going away.

@@ -10,9 +10,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// First and longest pause between attempts to connect.
-const CONNECT_PAUSE: Duration = Duration::from_millis(50);
-const CONNECT_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// First and longest pause between attempts to connect. A try on this machine costs microseconds, so the longest one
+/// is short: a restarted coprocessor is found within a window and a half.
+const CONNECT_PAUSE: Duration = Duration::from_millis(20);
+const CONNECT_PAUSE_MAX: Duration = Duration::from_millis(320);
 /// Without a doorbell for so long a page is exchanged anyway: should one get lost, values are late by a window, not
 /// for ever.
 const POLL: Duration = Duration::from_millis(250);

@@ -250,6 +250,14 @@ async fn commands_are_answered_once_they_are_in_the_audit_log_with_their_caller(
     assert_eq!((rows[0].values[0], rows[0].text.as_str()), (1, "test 2"));
     assert_eq!(rows[0].values[3], i64::from(rustix::process::getuid().as_raw()));
 
+    // The change is under way until the metrology counts by it.
+    let began = Instant::now();
+    while soon(clock.now()).await.unwrap().0 < BEGIN as u64 + 3_600_000_000
+        || matches!(soon(clock.adjust(60_000_000, "test")).await, Err(Error::Refused(_)))
+    {
+        assert!(began.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     assert!(matches!(soon(clock.set(5, "test 3")).await, Err(Error::InvalidArgument(_))));
     assert!(matches!(soon(clock.adjust(3_600_000_000, "test 4")).await, Err(Error::InvalidArgument(_))));
     assert!(matches!(soon(clock.set(BEGIN as u64, "")).await, Err(Error::InvalidArgument(_))));
@@ -258,8 +266,16 @@ async fn commands_are_answered_once_they_are_in_the_audit_log_with_their_caller(
     assert!(matches!(soon(config.apply("[meter]\nserial = 'x'", "t")).await, Err(Error::InvalidArgument(_))));
     assert!(matches!(soon(config.apply("[meter]\nperiod_min = 7", "t")).await, Err(Error::InvalidArgument(_))));
     assert_eq!(soon(log.read(0, 100)).await.unwrap().0.len(), 1, "what is refused leaves no row");
-    let text = soon(config.current()).await.unwrap();
-    assert!(text.contains("period_min = 15"), "{text}");
+    soon(config.apply("[meter]\nperiod_min = 30", "test 5")).await.unwrap();
+    let began = Instant::now();
+    loop {
+        let text = soon(config.current()).await.unwrap();
+        if text.contains("period_min = 30") {
+            break;
+        }
+        assert!(text.contains("period_min = 15") && began.elapsed() < PATIENCE, "{text}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]

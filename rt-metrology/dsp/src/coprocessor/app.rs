@@ -5,8 +5,8 @@ use metrology_link::device::Source;
 use metrology_link::page::crc32;
 use metrology_link::payload::{
     Billing, CHAIN_LOGS, Calibration, ChainHead, ClockQuality, EventCode, EventRecord, Grid, Heads, Hello, HistoryKind,
-    HistoryRecord, Inputs, LCD_BACKUP_FRAMES, MeterConfig, Outputs, PHASES, PULSE_INPUTS, Reply, ResetCause, Second,
-    Snapshot, StreamChunk, Valid,
+    HistoryRecord, Inputs, LCD_BACKUP_FRAMES, LcdFrame, MeterConfig, Outputs, PHASES, PULSE_INPUTS, Reply, ResetCause,
+    Second, Snapshot, StreamChunk, Valid,
 };
 use sha2::{Digest, Sha256};
 
@@ -21,6 +21,13 @@ use crate::{CHANNELS, Cumulative, Metrology, WindowEnd};
 
 /// Windows without clipping after which the next clipped one is told again: one second.
 const CLEAN_WINDOWS: u32 = 5;
+
+// What is stored fits into its slots.
+const _: () = assert!(8 + 8 + 1 + 4 + 8 + 8 * PULSE_INPUTS + Cumulative::BYTES <= nv::room(nv::CUMULATIVE_SLOT));
+const _: () = assert!(4 + Grid::LEN + 8 + 8 + Reply::LEN + Outputs::LEN + 8 <= nv::room(nv::STATE_SLOT));
+const _: () = assert!(MeterConfig::LEN + Calibration::LEN <= nv::room(nv::CONFIG_SLOT));
+const _: () = assert!(ChainHead::LEN <= nv::room(nv::HEAD_SLOT) && LcdFrame::LEN <= nv::room(nv::LCD_SLOT));
+const _: () = assert!(EventRecord::LEN + 4 <= nv::EVENT_SLOT && HistoryRecord::LEN + 4 <= nv::HISTORY_SLOT);
 
 /// Everything but the link's end and the armed page.
 pub(super) struct App<B: Board> {
@@ -67,6 +74,7 @@ pub(super) struct App<B: Board> {
 
 /// The cumulative record.
 struct Stored {
+    /// End of the last window on the sample clock, and on the real-time clock.
     t_samples: u64,
     rtc_us: i64,
     rtc_quality: ClockQuality,
@@ -187,7 +195,8 @@ impl<B: Board> App<B> {
             snapshot: Snapshot::default(),
             minutes: Minutes::from(&grid, t_samples),
             debounce: Debounce::new(Inputs(levels.0 & !Inputs::POWER_FAIL), config.debounce_ms),
-            power_fail: false,
+            // Found failing at the start, it was recorded before it went dark.
+            power_fail: levels.0 & Inputs::POWER_FAIL != 0,
             poll_in: 1,
             clean_windows: CLEAN_WINDOWS,
             heads,
@@ -462,20 +471,24 @@ impl<B: Board> App<B> {
     }
 
     /// Keeps a frame for the supply back-up; the slot is checked by the caller.
-    pub fn store_frame(&mut self, frame: &metrology_link::payload::LcdFrame) {
+    pub fn store_frame(&mut self, frame: &LcdFrame) {
         let mut pair = Self::lcd_pair(frame.slot);
         pair.load(&self.board, &mut 0);
         pair.save(&mut self.board, |w| frame.put(w));
     }
 
     /// A frame of the supply back-up list (1 to 8); `None` when none is kept there.
-    pub fn backup_frame(&self, slot: u8) -> Option<metrology_link::payload::LcdFrame> {
+    pub fn backup_frame(&self, slot: u8) -> Option<LcdFrame> {
         decode(Self::lcd_pair(slot).load(&self.board, &mut 0)?.payload()).ok()
     }
 
     fn save_cumulative(&mut self) {
         let (rtc_us, rtc_quality) = self.board.rtc();
         let (snapshot, cumulative) = (&self.snapshot, self.metrology.cumulative());
+        // The clock as it was at the end of the window: what comes after is lost by a reset, and is down-time.
+        let since = i128::from(self.metrology.t_samples().saturating_sub(snapshot.t_samples));
+        let since_us = (since * 65_536_000_000 / i128::from(self.grid.rate_q16.max(1))) as i64;
+        let rtc_us = rtc_us.saturating_sub(since_us);
         let (boots, down_us) = (self.boots, self.down_us);
         self.kept = self.cumulative_pair.save(&mut self.board, |w| {
             w.u64(snapshot.t_samples);

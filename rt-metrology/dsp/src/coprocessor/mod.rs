@@ -165,7 +165,7 @@ impl<B: Board> Coprocessor<B> {
     /// The display while Linux is dark: the left button turns through the kept frames.
     fn backup_list(&mut self) {
         let down = self.app.board.inputs().0 & Inputs::BUTTON_LEFT != 0;
-        let pressed = down && !core::mem::replace(&mut self.left_down, down);
+        let pressed = !core::mem::replace(&mut self.left_down, down) && down;
         let silent_for = self.app.t_samples().saturating_sub(self.host_seen);
         if silent_for * 1000 < HOST_SILENT_MS * u64::from(self.app.config.rate_hz) {
             self.backup_shown = 0;

@@ -44,6 +44,11 @@ const SLOT_LIMIT: usize = 1024;
 /// Generation (8) and length (2) before the payload of a slot, CRC (4) at its end.
 const OVERHEAD: usize = 14;
 
+/// Largest payload of a slot.
+pub(super) const fn room(slot: usize) -> usize {
+    slot - OVERHEAD
+}
+
 /// One slot as it stands in memory.
 pub(super) type Slot = [u8; SLOT_LIMIT];
 
@@ -86,11 +91,6 @@ impl Pair {
     pub const fn new(at: usize, size: usize) -> Pair {
         assert!(size <= SLOT_LIMIT);
         Pair { at, size, generation: 0, next: 0 }
-    }
-
-    /// Largest payload.
-    pub const fn room(&self) -> usize {
-        self.size - OVERHEAD
     }
 
     /// Reads the newest readable slot; `None` when neither is. `damaged` counts slots that hold something unreadable.
@@ -137,7 +137,7 @@ fn seal(size: usize, generation: u64, fill: impl FnOnce(&mut Writer<'_>)) -> Slo
     let (head, room) = body.split_at_mut(10);
     let mut w = Writer::new(room);
     fill(&mut w);
-    debug_assert!(!w.overflowed(), "the slot sizes above are checked by tests");
+    debug_assert!(!w.overflowed(), "what is stored fits by the assertions in `app`");
     let len = w.written() as u16;
     let mut w = Writer::new(head);
     w.u64(generation);

@@ -14,6 +14,9 @@ use super::WaveformError;
 /// Analog channels a record may have. The standard allows 999 999; a megabyte of header text holds about this many.
 const MAX_CHANNELS: usize = 10_000;
 
+/// Rates that are believed, samples per second: from one a minute to what the fastest transient recorders do.
+const RATES: std::ops::RangeInclusive<f64> = 0.016..=1e8;
+
 /// One analog channel as recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Analog {
@@ -141,6 +144,9 @@ fn parse_cfg(path: &Path, text: &str) -> Result<Header, WaveformError> {
         let (line, f) = lines.fields("analog channels")?;
         let a: f64 = lines.number(line, f.get(5), "multiplier")?;
         let b: f64 = lines.number(line, f.get(6), "offset")?;
+        if !(a.is_finite() && b.is_finite()) {
+            return Err(WaveformError::bad(path, line, "multiplier or offset is not finite"));
+        }
         let optional = |k: usize| f.get(k).and_then(|t| t.parse::<f64>().ok());
         analog.push(Analog {
             name: f.get(1).unwrap_or(&"").to_string(),
@@ -234,7 +240,7 @@ fn binary(header: &mut Header, bytes: &[u8], path: &Path) -> Result<Stamps, Wave
     let record = &mut header.record;
     let analogs = record.analog.len();
     let size = 8 + 2 * analogs + 2 * record.digital.div_ceil(16);
-    if bytes.len() % size != 0 {
+    if !bytes.len().is_multiple_of(size) {
         record.notes.push(format!("{} bytes after the last whole sample are left out", bytes.len() % size));
     }
     let mut stamps = Vec::with_capacity(bytes.len() / size);
@@ -295,7 +301,7 @@ fn ascii(header: &mut Header, text: &str, path: &Path) -> Result<Stamps, Wavefor
 }
 
 fn time_axis(cfg: &Path, header: &mut Header, stamps: &Stamps) -> Result<Vec<f64>, WaveformError> {
-    let rated = header.rates.iter().all(|r| r.0 > 0.0 && r.0.is_finite());
+    let rated = header.rates.iter().all(|r| RATES.contains(&r.0));
     if rated {
         let mut times = Vec::with_capacity(stamps.len());
         let (mut t, mut section) = (0.0, 0);
@@ -322,7 +328,8 @@ fn time_axis(cfg: &Path, header: &mut Header, stamps: &Stamps) -> Result<Vec<f64
             return Err(WaveformError::bad(cfg, 0, "no sample rate, and a time stamp is missing"));
         };
         let t = (stamp - first) / 1e6;
-        if times.last().is_some_and(|last| t <= *last) {
+        // A time that is not a number does not grow either.
+        if !t.is_finite() || times.last().is_some_and(|last| t <= *last) {
             return Err(WaveformError::bad(cfg, 0, "no sample rate, and the time stamps do not grow"));
         }
         times.push(t);

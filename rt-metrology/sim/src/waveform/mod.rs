@@ -500,7 +500,7 @@ impl Waveform {
 
 /// Nominal voltage from the ratio fields: a secondary of 50 to 130 V is a voltage, not a ratio's denominator.
 fn by_ratio(analog: &comtrade::Analog, line: bool) -> Option<f64> {
-    if !(50.0..=130.0).contains(&analog.secondary) || analog.primary <= 0.0 {
+    if !(50.0..=130.0).contains(&analog.secondary) || !(1.0..=1e7).contains(&analog.primary) {
         return None;
     }
     let unit = if analog.unit.eq_ignore_ascii_case("kv") { 1e3 } else { 1.0 };

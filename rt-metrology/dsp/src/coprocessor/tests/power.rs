@@ -212,6 +212,7 @@ fn a_write_torn_at_any_byte_leaves_the_state_before_it() {
             last = now;
             windows.insert(now.1);
         }
+        last = found(&board);
     }
     assert_eq!(last.4, 9);
     assert!(last.1 >= first.1 + 3 && last.2 >= first.2 + 3 && last.3 >= first.3 + 2, "{first:?} to {last:?}");
