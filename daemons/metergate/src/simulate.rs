@@ -88,7 +88,7 @@ pub struct SimulateArgs {
 
 /// What came of a life.
 #[derive(Debug)]
-pub struct Outcome {
+struct Outcome {
     /// Rows written, per logger.
     pub rows: Vec<(&'static str, u64)>,
     /// History records that passed the link.
@@ -150,36 +150,17 @@ fn scenario(name: Option<&str>, meter_type: MeterType) -> anyhow::Result<Scenari
 /// Lives the life into `state`.
 ///
 /// # Errors
-/// The folder holds a meter already or cannot be written, or the two ends of the link never come to rest.
-pub fn live(
+/// As [`House::open`], or the two ends of the link never come to rest.
+fn live(
     state: &Path,
     options: &LifeOptions,
     meter_type: MeterType,
     period_min: u8,
     durability: Durability,
 ) -> anyhow::Result<Outcome> {
-    let folder = state.join(FOLDER);
-    ensure!(!folder.exists(), "{} holds a meter already", state.display());
-    let _lock = StateLock::acquire(&folder)?;
-    let store = MeterStore::open(state, durability)?.store;
-    let ct_ratio = if meter_type.is_ct() { options.scenario.ct_ratio.round() as u16 } else { 1 };
-    let settings = Settings {
-        meter_type: meter_type.name().parse()?,
-        serial: SERIAL.into(),
-        params: Params { period_min, ct_ratio, ..Params::default() },
-        not_legal: true,
-        ..Settings::default()
-    };
-    let mut house = House {
-        device: PageDevice::new(options),
-        core: Core::new(settings, None)?,
-        store,
-        out: Vec::new(),
-        pages: 0,
-    };
     let started = Instant::now();
+    let mut house = House::open(state, options, meter_type, period_min, durability)?;
     house.live(u64::from(options.days))?;
-    house.store.flush()?;
     let seconds = started.elapsed().as_secs_f64();
     let count = |id| house.store.bounds(id).map_or(0, |(_, last)| last);
     Ok(Outcome {
@@ -192,16 +173,59 @@ pub fn live(
 }
 
 /// Both sides of the link in one thread.
-struct House {
+pub struct House {
     device: PageDevice,
     core: Core,
     store: MeterStore,
     out: Vec<Output>,
     pages: u64,
+    _lock: StateLock,
 }
 
 impl House {
-    fn live(&mut self, days: u64) -> anyhow::Result<()> {
+    /// Makes a new meter in `state`.
+    ///
+    /// # Errors
+    /// The folder holds a meter already or cannot be written.
+    pub fn open(
+        state: &Path,
+        options: &LifeOptions,
+        meter_type: MeterType,
+        period_min: u8,
+        durability: Durability,
+    ) -> anyhow::Result<House> {
+        let folder = state.join(FOLDER);
+        ensure!(!folder.exists(), "{} holds a meter already", state.display());
+        let lock = StateLock::acquire(&folder)?;
+        let store = MeterStore::open(state, durability)?.store;
+        let ct_ratio = if meter_type.is_ct() { options.scenario.ct_ratio.round() as u16 } else { 1 };
+        let settings = Settings {
+            meter_type: meter_type.name().parse()?,
+            serial: SERIAL.into(),
+            params: Params { period_min, ct_ratio, ..Params::default() },
+            not_legal: true,
+            ..Settings::default()
+        };
+        Ok(House {
+            device: PageDevice::new(options),
+            core: Core::new(settings, None)?,
+            store,
+            out: Vec::new(),
+            pages: 0,
+            _lock: lock,
+        })
+    }
+
+    /// Rows written so far.
+    pub fn rows(&self) -> u64 {
+        LoggerId::ALL.iter().map(|id| self.store.bounds(*id).map_or(0, |(_, last)| last)).sum()
+    }
+
+    /// Lives to the end; everything is in the files then.
+    ///
+    /// # Errors
+    /// The store fails, or the two ends of the link never come to rest.
+    pub fn live(&mut self, days: u64) -> anyhow::Result<()> {
         let mut progress = Progress::new("days");
         let mut steps = 0;
         self.rest()?;
@@ -212,7 +236,8 @@ impl House {
                 progress.set((self.device.life().progress() * days as f64) as u64, days);
             }
         }
-        (0..LAST_EXCHANGES).try_for_each(|_| self.exchange())
+        (0..LAST_EXCHANGES).try_for_each(|_| self.exchange())?;
+        Ok(self.store.flush()?)
     }
 
     /// Exchanges pages until the device has nothing more to say.

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 registerd: registers and logs of the meter, on the bus org.metergate.Meter1
 
-usage: registerd [--config FILE|DIR] [--state DIR] [--bus ADDRESS]
+usage: registerd [--config FILE|DIR] [--state DIR] [--bus ADDRESS] [--capture FILE]
        registerd check-config [--config FILE|DIR]
        registerd verify [--state DIR]
        registerd --version | --help
@@ -19,6 +19,7 @@ usage: registerd [--config FILE|DIR] [--state DIR] [--bus ADDRESS]
   --config   default /etc/metergate/registerd.toml, with drop-ins in registerd.toml.d/
   --state    default /var/lib/metergate; registerd keeps its files in DIR/meter
   --bus      D-Bus address; default: the configuration, $METERGATE_BUS, the system bus
+  --capture  write every page of the link to FILE, for metergate link dump
   verify     checks database, hash chains and sums of a stopped meter
 ";
 
@@ -86,6 +87,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Action, Options), 
         state: PathBuf::from("/var/lib/metergate"),
         bus: None,
         legal: true,
+        capture: None,
     };
     let mut args = args.into_iter();
     let mut first = true;
@@ -97,6 +99,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Action, Options), 
             Some("--version" | "-V") => action = Action::Version,
             Some("--help" | "-h") => action = Action::Help,
             Some("--config") => options.config = value()?.into(),
+            Some("--capture") => options.capture = Some(value()?.into()),
             Some("--state") => options.state = value()?.into(),
             Some("--bus") => {
                 options.bus = Some(value()?.into_string().map_err(|_| "--bus needs a D-Bus address".to_owned())?);
@@ -120,9 +123,15 @@ mod tests {
     fn arguments_mean_what_the_usage_says() {
         let (action, options) = of("--config /c --state /s --bus unix:path=/b").unwrap();
         assert_eq!(action, Action::Run);
-        let expected =
-            Options { config: "/c".into(), state: "/s".into(), bus: Some("unix:path=/b".into()), legal: true };
+        let expected = Options {
+            config: "/c".into(),
+            state: "/s".into(),
+            bus: Some("unix:path=/b".into()),
+            legal: true,
+            capture: None,
+        };
         assert_eq!(options, expected);
+        assert_eq!(of("--capture /p").unwrap().1.capture, Some("/p".into()));
         assert_eq!(of("verify --state /s").unwrap().0, Action::Verify);
         assert_eq!(of("check-config").unwrap().0, Action::CheckConfig);
         for wrong in ["--state", "--stat /s", "run", "--bus x verify"] {

@@ -7,6 +7,7 @@ use crate::identity::Identity;
 use crate::link::Link;
 use crate::link::socket::SocketLink;
 use crate::link::spi::SpiLink;
+use crate::link::tap::Tap;
 use crate::live::Requests;
 use crate::service::{self, Context};
 use crate::store::{Committed, FOLDER, MeterKeeper, MeterStore, Opened};
@@ -37,6 +38,8 @@ pub struct Options {
     pub bus: Option<String>,
     /// Whether this is the legal binary on its own. A demonstration build says no and marks every row.
     pub legal: bool,
+    /// Where to write down every page of the link.
+    pub capture: Option<PathBuf>,
 }
 
 /// Runs the service until SIGTERM or SIGINT. Logging must have been started.
@@ -56,6 +59,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let link: Box<dyn Link + Send> = match config.link.kind {
         LinkKind::Socket => Box::new(SocketLink::new(&config.link.socket)),
         LinkKind::Spi => Box::new(SpiLink::open(&config.link)?),
+    };
+    let link: Box<dyn Link + Send> = match &options.capture {
+        Some(file) => Box::new(Tap::new(link, file).with_context(|| format!("capture {}", file.display()))?),
+        None => link,
     };
     log::info!(
         "registerd {} ({}{}), meter {} {}, link {}",

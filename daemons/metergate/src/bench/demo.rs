@@ -109,10 +109,13 @@ pub fn ready() -> anyhow::Result<Value> {
 }
 
 /// Memory of registerd after it has worked for a while.
-pub fn rss(state: Option<&Path>, seconds: u64) -> anyhow::Result<Value> {
-    let (endpoints, _own) = endpoints(state)?;
+pub fn rss(state: Option<&Path>, pid: Option<u32>, seconds: u64) -> anyhow::Result<Value> {
+    let (pid, _own) = match pid {
+        Some(pid) => (pid, None),
+        None => endpoints(state).map(|(endpoints, own)| (endpoints.pids.registerd, own))?,
+    };
     std::thread::sleep(Duration::from_secs(seconds));
-    let path = format!("/proc/{}/status", endpoints.pids.registerd);
+    let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("registerd is not running: {path}"))?;
     let field = |name: &str| -> Option<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
@@ -121,7 +124,7 @@ pub fn rss(state: Option<&Path>, seconds: u64) -> anyhow::Result<Value> {
     Ok(json!({
         "bench": "rss",
         "method": "/proc/PID/status of registerd; rss_anon is what it does not share with its file",
-        "program": fs::read_link(format!("/proc/{}/exe", endpoints.pids.registerd)).ok(),
+        "program": fs::read_link(format!("/proc/{pid}/exe")).ok(),
         "after_s": seconds,
         "rss_kb": field("VmRSS"),
         "rss_anon_kb": field("RssAnon"),

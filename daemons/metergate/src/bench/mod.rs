@@ -20,8 +20,9 @@ Examples:
   metergate bench link-parse
   metergate bench latency --seconds 60
   metergate bench rss --state /tmp/house       of the demo that runs there
+  metergate bench rss --pid $(pidof registerd)
 
-ready, latency and rss start a demo of their own unless --state names one that runs. Use a release build.";
+ready, latency and rss start a demo of their own unless --state (or --pid) names one that runs. Use a release build.";
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -37,6 +38,9 @@ pub struct BenchArgs {
     /// temporary folder]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// rss: a process of its own choice, for example a product's registerd
+    #[arg(long, value_name = "PID", conflicts_with = "state")]
+    pid: Option<u32>,
 }
 
 /// What can be measured.
@@ -65,7 +69,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "demo")]
         Name::Latency => demo::latency(args.state.as_deref(), args.seconds)?,
         #[cfg(feature = "demo")]
-        Name::Rss => demo::rss(args.state.as_deref(), args.seconds)?,
+        Name::Rss => demo::rss(args.state.as_deref(), args.pid, args.seconds)?,
         #[cfg(feature = "demo")]
         Name::Ready => demo::ready()?,
     };

@@ -144,8 +144,9 @@ async fn watch_over(mut child: Child, id: u32, stop: &mut watch::Receiver<bool>)
 
 /// What a death tells a person.
 pub fn describe(name: &str, status: ExitStatus, last_words: &str) -> String {
-    match last_words {
+    let words = last_words.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(last_words);
+    match words {
         "" => format!("{name} ended ({status})"),
-        words => format!("{name} ended ({status}): {words}"),
+        words => format!("{name} ended ({status}), its last words: {words}"),
     }
 }

@@ -57,6 +57,8 @@ impl Log {
 
 impl Inner {
     fn write(&mut self, name: &str, line: &str) -> io::Result<()> {
+        // A child's own log lines begin with its name.
+        let line = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(line);
         let Some((file, length)) = &mut self.file else {
             return writeln!(io::stderr(), "{name}: {line}");
         };
@@ -83,10 +85,10 @@ mod tests {
         for _ in 0..100 {
             log.line("a", &long);
         }
-        log.line("a", "the end");
+        log.line("a", "a: the end");
         assert!(std::fs::metadata(&path).unwrap().len() <= FILE_MAX + (1 << 17));
         assert!(std::fs::read_to_string(&path).unwrap().ends_with("a: the end\n"));
-        assert_eq!(log.last_words("a"), "the end");
+        assert_eq!(log.last_words("a"), "a: the end");
         assert_eq!(log.last_words("b"), "");
     }
 }

@@ -68,6 +68,9 @@ pub struct DemoArgs {
     /// No live view: run until SIGTERM or Ctrl-C
     #[arg(long)]
     headless: bool,
+    /// Write every page of the metrology link to this file, for metergate link dump
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
     #[command(flatten)]
     grid: GridArgs,
 }
@@ -128,6 +131,9 @@ impl House {
         coprocessor.extend(args.grid.to_args());
         let mut registerd: Vec<OsString> = vec!["registerd".into(), "--config".into(), state.dir.join("conf").into()];
         registerd.extend(["--state".into(), state.dir.clone().into(), "--bus".into(), bus.clone().into()]);
+        if let Some(file) = &args.capture {
+            registerd.extend(["--capture".into(), file.into()]);
+        }
         let (report, news) = mpsc::unbounded_channel();
         let plans = [Plan { name: "coprocessor", args: coprocessor }, Plan { name: "registerd", args: registerd }];
         let children = plans.map(|plan| {

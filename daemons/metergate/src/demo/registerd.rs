@@ -31,6 +31,9 @@ pub struct RegisterdArgs {
     state: PathBuf,
     #[command(flatten)]
     bus: BusArgs,
+    /// Write every page of the link to this file, for metergate link dump
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -42,6 +45,7 @@ pub fn run(args: RegisterdArgs) -> anyhow::Result<ExitCode> {
         bus: args.bus.bus,
         // This binary holds more than the legal service.
         legal: false,
+        capture: args.capture,
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use meter_bus::{BusReading, level};
+use meter_bus::{BusReading, HealthItem, level};
 use meter_model::Absent;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -54,13 +54,19 @@ const NOW: [Quantity; 7] = [
 const ENERGY: [(&str, [u8; 4]); 4] =
     [("A+", [21, 41, 61, 1]), ("A-", [22, 42, 62, 2]), ("R+", [23, 43, 63, 3]), ("R-", [24, 44, 64, 4])];
 
+/// Names of health items that the screen treats on their own.
+const LINK: &str = "link";
+const SOFTWARE: &str = "software";
+/// Parts in trouble that are listed at most, so that 24 rows hold the values as well.
+const TROUBLE_LINES: usize = 4;
+
 /// Draws everything.
 pub fn draw(frame: &mut Frame<'_>, model: &Model, now: Instant) {
     let rows = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(2 + NOW.len() as u16),
         Constraint::Length(2 + ENERGY.len() as u16),
-        Constraint::Length(1 + model.health.len().clamp(1, 6) as u16),
+        Constraint::Length(1 + health_lines(model).len() as u16),
         Constraint::Min(2),
         Constraint::Length(1),
     ])
@@ -175,19 +181,44 @@ fn cell_text(reading: Option<&BusReading>, kilo: bool) -> String {
 
 fn health(model: &Model, width: u16) -> Vec<Line<'static>> {
     let mut lines = vec![rule("Health", model.silent.clone(), width)];
-    lines.extend(model.health.iter().map(|item| {
-        let color = match item.level.as_str() {
-            level::OK => Color::Green,
-            level::WARNING => Color::Yellow,
-            _ => Color::Red,
-        };
-        Line::from(vec![
-            Span::raw(format!("{:<LABEL$}", item.name)),
-            Span::styled(format!("{:<9}", item.level), Style::new().fg(color)),
-            Span::raw(item.detail.clone()),
-        ])
-    }));
+    lines.extend(health_lines(model));
     lines
+}
+
+/// What needs attention first, then the link with its figures, then what is well in one line.
+fn health_lines(model: &Model) -> Vec<Line<'static>> {
+    // Of a demonstration build the title says so.
+    let legal = model.identity.as_ref().is_none_or(|id| id.legal);
+    let items = || model.health.iter().filter(|item| legal || item.name != SOFTWARE);
+    let mut lines: Vec<Line<'static>> =
+        items().filter(|item| item.level != level::OK).take(TROUBLE_LINES).map(health_line).collect();
+    lines.extend(items().find(|item| item.name == LINK && item.level == level::OK).map(health_line));
+    let well: Vec<&str> =
+        items().filter(|item| item.level == level::OK && item.name != LINK).map(|item| item.name.as_str()).collect();
+    if !well.is_empty() {
+        lines.push(Line::from(vec![
+            Span::raw(format!("{:<LABEL$}", "")),
+            Span::styled(format!("{:<9}", level::OK), Style::new().fg(Color::Green)),
+            Span::raw(well.join(", ")),
+        ]));
+    }
+    if lines.is_empty() {
+        lines.push(Line::raw(""));
+    }
+    lines
+}
+
+fn health_line(item: &HealthItem) -> Line<'static> {
+    let color = match item.level.as_str() {
+        level::OK => Color::Green,
+        level::WARNING => Color::Yellow,
+        _ => Color::Red,
+    };
+    Line::from(vec![
+        Span::raw(format!("{:<LABEL$}", item.name)),
+        Span::styled(format!("{:<9}", item.level), Style::new().fg(color)),
+        Span::raw(item.detail.clone()),
+    ])
 }
 
 /// The newest events first, as many as fit.
@@ -204,7 +235,7 @@ fn events(model: &Model, area: Rect) -> Vec<Line<'static>> {
 mod tests {
     use std::time::Duration;
 
-    use meter_bus::{HealthItem, NamedReading};
+    use meter_bus::NamedReading;
     use meter_model::{Obis, Reading, Status, Unit, Utc};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
@@ -259,7 +290,13 @@ mod tests {
             level: level.into(),
             detail: detail.into(),
         };
-        model.take(Update::Health(vec![item("link", "ok", "5.0 pages/s"), item("store", "warning", "slow")]), now);
+        model.take(Update::Health(vec![
+            item("link", "ok", "45 exchanges, 0 bad pages"),
+            item("store", "warning", "slow"),
+            item("clock", "ok", "valid"),
+            item("chains", "ok", "agree"),
+            item("software", "warning", "demonstration build"),
+        ]), now);
         let event = EventLine { usec: NOON as u64, logger: "status", seq: 7, words: "boot boot=3".into() };
         model.take(Update::Events(vec![event]), now);
         insta::assert_snapshot!(screen(&model, now), @r"

@@ -7,6 +7,7 @@ use std::time::Duration;
 pub mod pump;
 pub mod socket;
 pub mod spi;
+pub mod tap;
 
 /// Why [`Link::wait`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
