@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use meter_bus::{HealthProxy, level};
+use meter_core::StatusCode;
 use metergate_tests::process::{Finished, finish};
 use metergate_tests::rig::{Rig, START, Setup, measured, under};
 use metergate_tests::state::{database, load_rows, open, ring, rows, settled};
@@ -44,7 +45,7 @@ fn a_wrong_configuration_is_named_with_file_line_and_reason() {
     let good = rig.default_config();
     let cases = [
         (format!("{good}tarif = 1\n"), "tarif"),
-        (good.replace("period_min = 15", "period_min = \"15\""), "period_min"),
+        (good.replace("period_min = 15", "period_min = \"15\""), "string \"15\""),
         (good.replace("period_min = 15", "period_min = 20"), "period_min"),
         (good.replace("type = \"3p\"", "type = \"5p\""), "type"),
         (good.replace("kind = \"socket\"", "kind = \"serial\""), "serial"),
@@ -152,6 +153,12 @@ fn a_damaged_database_is_moved_aside_and_metering_goes_on() {
         );
         assert_eq!(now.registers, now.counters, "{how}: registers and metrology disagree");
         assert!(!load_rows(&rig.state()).is_empty(), "{how}: no rows after it");
+        // Both logs say so, and everything that is there hangs together again.
+        let code = i64::from(StatusCode::StoreReplaced as u16);
+        assert!(rows(&rig.state(), "status").iter().any(|r| r.values[0] == code), "{how}: the status log is silent");
+        assert!(!rows(&rig.state(), "audit").is_empty(), "{how}: the audit log is silent");
+        let checked = verify(&rig.state());
+        assert_eq!(checked.code, Some(0), "{how}: {}{}", checked.out, checked.err);
     }
 }
 

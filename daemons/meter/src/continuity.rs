@@ -85,17 +85,17 @@ impl Meter {
             // The hello of a boot already taken over, said again.
             return Continuity::Same;
         }
+        // Starts are counted in an area of their own, so fewer of them mean that nothing at all was kept.
+        let wiped = hello.boots < d.boots || (hello.memory_reset && hello.boots == 1);
+        let gap = hello.history_first > d.seq.saturating_add(1);
         match (same, hello.memory_reset) {
             (false, true) => Continuity::MemoryReset { seq: hello.history_last },
             (false, false) => Continuity::Another,
-            // Boots only grow; when they and the history are behind, the memory began anew in a boot we never met.
-            (true, reset) if ring_anew && (reset || hello.boots < d.boots) => {
+            (true, reset) if ring_anew && (reset || wiped) => {
                 Continuity::MemoryReset { seq: hello.history_first.saturating_sub(1) }
             }
-            // The ring survived, but the record of the start may be among those that were lost.
-            (true, true) if hello.history_first > d.seq.saturating_add(1) => {
-                Continuity::MemoryReset { seq: hello.history_last }
-            }
+            // Records of both lives may be there, or the record of the start may be among those that were lost.
+            (true, reset) if wiped || (reset && gap) => Continuity::MemoryReset { seq: hello.history_last },
             // With the ring whole, the record of the start tells, in its place between the others.
             (true, _) => Continuity::Same,
         }

@@ -39,6 +39,8 @@ pub enum Input {
     LinkLost,
     /// Somebody asks for something. The answer is in [`Effects::answer`].
     Command(Command, Origin),
+    /// A damaged store was put aside and a new one begun from the state: the rows before this are not in it.
+    StoreReplaced,
     /// Time passed.
     Tick,
 }

@@ -208,6 +208,8 @@ pub enum StatusCode {
     EventsLost = 1005,
     /// The topology of the metrology is not that of the configuration. args: configured type, topology told.
     WrongTopology = 1006,
+    /// A damaged database was put aside; rows up to here are in the file that was kept. args: settled history record.
+    StoreReplaced = 1007,
 }
 
 /// Codes of the audit logger.
@@ -226,6 +228,8 @@ pub enum AuditCode {
     Offset = 5,
     /// A change of the clock did not reach the metrology and was given up. old: grid id, new: 0.
     ClockFailed = 6,
+    /// A damaged database was put aside and a new one begun. old: 0, new: settled history record.
+    StoreReplaced = 7,
 }
 
 /// The name of a code of the status or audit logger, for people; `None` for the load profile and unknown codes.
@@ -239,12 +243,14 @@ pub fn code_name(logger: LoggerId, code: i64) -> Option<&'static str> {
         (LoggerId::Status, 1004) => Some("history-lost"),
         (LoggerId::Status, 1005) => Some("events-lost"),
         (LoggerId::Status, 1006) => Some("wrong-topology"),
+        (LoggerId::Status, 1007) => Some("store-replaced"),
         (LoggerId::Audit, 1) => Some("clock-set"),
         (LoggerId::Audit, 2) => Some("clock-adjusted"),
         (LoggerId::Audit, 3) => Some("period"),
         (LoggerId::Audit, 4) => Some("ct-ratio"),
         (LoggerId::Audit, 5) => Some("base-offset"),
         (LoggerId::Audit, 6) => Some("clock-failed"),
+        (LoggerId::Audit, 7) => Some("store-replaced"),
         _ => None,
     }
 }

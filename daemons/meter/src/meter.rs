@@ -112,6 +112,12 @@ impl Meter {
             Input::Command(command, origin) => {
                 work.effects.answer = Some(self.on_command(command, &origin, now, &mut work));
             }
+            Input::StoreReplaced => {
+                self.note(StatusCode::StoreReplaced, [as_i64(self.durable.seq), 0, 0, 0], &mut work);
+                let origin = Origin { source: "store".into(), uid: 0 };
+                let at = Wall { utc: self.durable.utc, quality: self.durable.quality };
+                self.audit(AuditCode::StoreReplaced, 0, as_i64(self.durable.seq), &origin, at, &mut work);
+            }
             Input::Tick => {
                 if self.last.is_some() && self.is_stale(now) {
                     self.on_silence(&mut work);

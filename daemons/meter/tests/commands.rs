@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Device, Host, MINUTE, NONE, NOON, at_noon, utc};
-use meter_core::{AuditCode, Command, Durable, Input, LoggerId, Meter, MeterType, Params, Refused, Settings};
+use meter_core::{AuditCode, Command, Durable, Input, LoggerId, Meter, MeterType, Origin, Params, Refused, Settings};
 use meter_model::{Status, Utc};
 use metrology_link::payload;
 
@@ -42,6 +42,27 @@ fn the_configuration_file_wins_only_when_it_changed() {
     host.restart();
     host.run_minutes(&mut device, 1);
     assert_eq!(host.logger(LoggerId::Audit).len(), 2);
+    // What a command changes after that stays again.
+    assert_eq!(host.command(&mut device, Command::SetParams(thirty)), Ok(()));
+    host.restart();
+    host.run_minutes(&mut device, 1);
+    assert_eq!((host.meter.durable().params, host.logger(LoggerId::Audit).len()), (thirty, 3));
+    // Each change had a grid of its own.
+    assert_eq!(device.grids.iter().map(|g| g.id).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+/// The time asked for is the time of the asking, not of the last page.
+#[test]
+fn a_clock_set_counts_what_passed_since_the_last_page() {
+    let (mut device, mut host) = at_noon();
+    host.run_minutes(&mut device, 1);
+    device.true_us += 150_000;
+    let origin = Origin { source: "x".into(), uid: 1 };
+    host.step(&mut device, Input::Command(Command::ClockSet(utc(62.)), origin));
+    device.true_us -= 150_000;
+    assert_eq!(device.grids[0].anchor, device.snapshot.t_samples + 1_200);
+    assert_eq!(device.grids[0].utc_us, utc(62.).0);
+    assert_eq!(device.utc(), utc(62.).0 - 150_000);
 }
 
 fn ct_meter(ratio: u16) -> (Device, Host) {
@@ -98,7 +119,7 @@ fn commands_are_refused_by_name_and_change_nothing() {
     let params = Params { ct_ratio: 2, ..Params::default() };
     assert!(matches!(host.command(&mut device, Command::SetParams(params)), Err(Refused::Params(_))));
     device.true_us += 6_000_000;
-    let origin = meter_core::Origin { source: String::new(), uid: 0 };
+    let origin = Origin { source: String::new(), uid: 0 };
     let late = host.step(&mut device, Input::Command(Command::ClockAdjust(1), origin));
     assert_eq!(late.answer, Some(Err(Refused::NotReady)));
     assert_eq!((host.committed, device.grids.len()), (before, 0));
@@ -114,7 +135,7 @@ fn an_accepted_change_survives_a_crash_before_it_was_sent() {
     let (mut device, mut host) = at_noon();
     host.run_minutes(&mut device, 2);
     device.deaf = true;
-    let origin = || meter_core::Origin { source: "x".into(), uid: 1 };
+    let origin = || Origin { source: "x".into(), uid: 1 };
     let target = utc(62.);
     assert_eq!(host.step(&mut device, Input::Command(Command::ClockSet(target), origin())).answer, Some(Ok(())));
     let second = host.step(&mut device, Input::Command(Command::ClockSet(target), origin()));
@@ -136,6 +157,11 @@ fn a_change_that_never_arrives_is_given_up_in_the_open() {
     host.run_minutes(&mut device, 2);
     device.deaf = true;
     assert_eq!(host.command(&mut device, Command::ClockSet(utc(62.))), Ok(()));
+    for _ in 0..9 {
+        device.window(200_000);
+        host.pump(&mut device);
+    }
+    assert_eq!(device.grids.len(), 1, "not sent again within 2 s");
     host.run_minutes(&mut device, 5);
     assert_eq!(device.grids.len(), meter_core::PENDING_TRIES as usize);
     assert!(host.committed.unwrap().pending.is_none());

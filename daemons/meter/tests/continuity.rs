@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Device, MINUTE, NONE, NOON, WINDOW_US, at_noon};
-use meter_core::{ABSENT, Input, LoggerId, Notice, StatusCode, check_heads};
+use meter_core::{ABSENT, AuditCode, Command, Input, LoggerId, Notice, Params, StatusCode, check_heads};
 use meter_model::{Status, Utc};
 use metrology_link::payload::{self, Counters, EventCode, Topology};
 
@@ -183,14 +183,14 @@ fn pages_that_ran_ahead_of_the_history_are_counted_once() {
 #[test]
 fn means_cover_what_was_measured_when_sums_fall_behind_the_begin() {
     let (mut device, mut host) = at_noon();
-    host.run_minutes(&mut device, 14);
+    host.run_minutes(&mut device, 10);
     let kept = device.snapshot;
-    host.run_minutes(&mut device, 2);
+    host.run_minutes(&mut device, 20);
     device.fall_back(kept, 2_000_000);
     host.run_minutes(&mut device, 15);
-    let row = &host.load()[1];
+    let row = &host.load()[2];
     assert!(row.status.has(Status::DISCONTINUITY));
-    assert_eq!((row.values[10], row.values[13]), (230_000, 5_000_001));
+    assert_eq!((row.values[10], row.values[13], row.values[16]), (230_000, 5_000_001, 950_001));
 }
 
 #[test]
@@ -341,6 +341,27 @@ fn lost_counters_in_a_ring_that_survived_are_counted_once() {
     }
 }
 
+/// Minutes that registerd had not seen before the counters were lost are in the ring, and are counted.
+#[test]
+fn minutes_before_the_loss_are_settled_from_the_ring() {
+    let (mut device, mut host) = at_noon();
+    host.run_minutes(&mut device, 10);
+    for _ in 0..10 * 6 {
+        device.window(WINDOW_US);
+    }
+    let old = device.snapshot.counters.total.a_plus;
+    device.lose_counters();
+    for _ in 0..10 * 6 {
+        device.window(WINDOW_US);
+    }
+    host.restart();
+    host.pump(&mut device);
+    assert_eq!(host.meter.registers().unwrap().total.a_plus, old + device.snapshot.counters.total.a_plus);
+    let cut = Status::DISCONTINUITY | Status::SHORT;
+    assert_eq!(host.table(), [(0., 15., NONE), (15., 20., cut), (20., 30., cut)]);
+    assert_eq!(host.verify(), []);
+}
+
 /// First contact with a coprocessor whose ring tells of a memory reset: its records are taken in their order.
 #[test]
 fn a_first_contact_survives_a_reset_inside_the_ring() {
@@ -354,4 +375,109 @@ fn a_first_contact_survives_a_reset_inside_the_ring() {
     host.run_minutes(&mut device, 40);
     assert_eq!(host.meter.registers().unwrap().total.a_plus, settled + device.snapshot.counters.total.a_plus);
     assert_eq!(host.verify(), []);
+}
+
+/// A wiped memory that restarted once more, found after longer than the ring holds: no hello and no record tells.
+#[test]
+fn a_wiped_memory_is_known_by_its_starts() {
+    for (before, away, rows) in [(400, 300, 26 + 16), (10, 20, 1), (10, 300, 1)] {
+        let (mut device, mut host) = at_noon();
+        device.reset(0);
+        device.reset(0);
+        host.run_minutes(&mut device, before);
+        let settled = host.committed.unwrap().registers.total.a_plus;
+        device.lose_memory(1_000_000);
+        device.reset(0);
+        for _ in 0..away * 6 {
+            device.window(WINDOW_US);
+        }
+        host.restart();
+        host.run_minutes(&mut device, 2);
+        let expected = settled + device.snapshot.counters.total.a_plus;
+        assert_eq!(host.meter.registers().unwrap().total.a_plus, expected, "{before} {away}");
+        // Where the ring is clearly the new life's, its minutes make rows; else they are merged.
+        assert!(host.load().len() >= rows, "{before} {away}: {} rows", host.load().len());
+        assert_eq!(host.verify(), []);
+    }
+}
+
+/// Its first boot is the only one, so the count of starts tells nothing.
+#[test]
+fn a_memory_wiped_in_its_first_boot_is_counted_once() {
+    for away in [0, 20] {
+        let (mut device, mut host) = at_noon();
+        host.run_minutes(&mut device, 10);
+        let settled = host.committed.unwrap().registers.total.a_plus;
+        device.lose_memory(1_000_000);
+        for _ in 0..away * 6 {
+            device.window(WINDOW_US);
+        }
+        host.restart();
+        host.run_minutes(&mut device, 2);
+        assert_eq!(host.meter.registers().unwrap().total.a_plus, settled + device.snapshot.counters.total.a_plus);
+        host.restart();
+        host.run_minutes(&mut device, 2);
+        assert_eq!(host.meter.registers().unwrap().total.a_plus, settled + device.snapshot.counters.total.a_plus);
+        assert_eq!(host.verify(), []);
+    }
+}
+
+/// A spare part with empty memory has counted nothing elsewhere.
+#[test]
+fn another_coprocessor_with_empty_memory_is_counted_from_zero() {
+    let (mut old, mut host) = at_noon();
+    host.run_minutes(&mut old, 15);
+    let settled = host.committed.unwrap().registers.total.a_plus;
+    let mut new = Device::new(2, NOON + 16 * MINUTE, payload::ClockQuality::Valid);
+    for _ in 0..9 {
+        new.window(WINDOW_US);
+    }
+    new.true_us += old.true_us;
+    host.run_minutes(&mut new, 30);
+    assert_eq!(host.meter.registers().unwrap().total.a_plus, settled + new.snapshot.counters.total.a_plus);
+    // The change fell on a boundary: the interval that had just begun held nothing and left no row.
+    let table = host.table();
+    assert_eq!((table[0], table[1].0 >= 16.), ((0., 15., NONE), true), "{table:?}");
+    assert_eq!(host.verify(), []);
+}
+
+/// A change on its way when the coprocessor is replaced: parameters are in force at once, a clock line means nothing
+/// on another sample clock.
+#[test]
+fn a_change_under_way_does_not_hang_on_the_old_coprocessor() {
+    let thirty = Params { period_min: 30, ..Params::default() };
+    for command in [Command::SetParams(thirty), Command::ClockSet(Utc(NOON + 90 * MINUTE))] {
+        let (mut old, mut host) = at_noon();
+        host.run_minutes(&mut old, 5);
+        old.deaf = true;
+        assert_eq!(host.command(&mut old, command), Ok(()));
+        let mut new = Device::new(2, NOON + 5 * MINUTE, payload::ClockQuality::Valid);
+        new.memory_reset = false;
+        new.true_us += old.true_us;
+        host.run_minutes(&mut new, 60);
+        let durable = host.committed.unwrap();
+        assert_eq!(durable.pending, None);
+        assert_eq!(new.grids, []);
+        let failed = host.logger(LoggerId::Audit).iter().any(|r| r.values[0] == AuditCode::ClockFailed as i64);
+        match command {
+            Command::SetParams(params) => assert_eq!((durable.params, failed), (params, false)),
+            _ => assert_eq!((durable.params, failed), (Params::default(), true)),
+        }
+        assert_eq!(host.verify(), []);
+    }
+}
+
+#[test]
+fn events_numbered_anew_are_taken_from_their_start() {
+    let (mut device, mut host) = at_noon();
+    for _ in 0..5 {
+        device.event(EventCode::DIP, [0; 4]);
+    }
+    host.run_minutes(&mut device, 1);
+    device.events.clear();
+    device.event_seq = 0;
+    device.reset(0);
+    host.run_minutes(&mut device, 1);
+    let boots = host.logger(LoggerId::Status).iter().filter(|r| r.values[0] == i64::from(EventCode::BOOT.0)).count();
+    assert_eq!((boots, host.meter.resume().event_ack), (2, 1));
 }

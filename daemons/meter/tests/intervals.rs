@@ -38,6 +38,17 @@ fn the_first_row_after_a_start_in_mid_interval_is_short() {
     assert_eq!(host.table(), [(7., 15., Status::SHORT), (15., 30., NONE)]);
 }
 
+/// Up to 9 s is what an adjustment may do.
+#[test]
+fn a_length_within_the_limit_of_an_adjustment_is_the_period() {
+    for (late_us, status) in [(9_000_000, NONE), (9_000_001, Status::SHORT)] {
+        let mut device = Device::new(1, NOON + late_us, payload::ClockQuality::Valid);
+        let mut host = Host::new(Settings::default());
+        host.run_minutes(&mut device, 15);
+        assert_eq!(host.load()[0].status, status);
+    }
+}
+
 #[test]
 fn boundaries_follow_the_period_and_the_base_offset() {
     let params = Params { period_min: 60, offset_min: 330, ..Params::default() };

@@ -35,7 +35,7 @@ fn values_are_absent_for_a_reason() {
     assert_eq!(reason(&host, "32.7.0", late), Some(Absent::Stale));
     assert_eq!(host.meter.now(late).quality, ClockQuality::Holdover);
     let (_, settled) = host.meter.settled().into_iter().find(|(o, _)| *o == Obis::electricity(1, 8, 0)).unwrap();
-    assert_eq!((settled.value, settled.at), (energy.value, utc(2.)));
+    assert_eq!((settled.value, settled.at, settled.status), (energy.value, utc(2.), NONE));
     device.true_us += 6_000_000;
     assert_eq!(host.step(&mut device, Input::Tick).notices, [Notice::Silent]);
     assert_eq!(host.step(&mut device, Input::Tick).notices, []);
@@ -104,4 +104,17 @@ fn not_legal_marks_every_row_and_reading() {
     let readings = host.meter.readings(Host::mono(&device));
     assert!(readings.iter().all(|(_, r)| r.absent().is_some() || r.status.has(Status::NOT_LEGAL)));
     assert_eq!(host.verify(), []);
+}
+
+/// What is stored carries the time of the window it is of, and the quality of the clock then.
+#[test]
+fn settled_registers_tell_their_own_time() {
+    let mut device = Device::new(1, NOON + 3_000_000, payload::ClockQuality::Invalid);
+    let mut host = Host::new(Settings::default());
+    host.run(&mut device, 6);
+    let (_, settled) = host.meter.settled()[0];
+    // The last window that ended before 12:01 ended at 12:00:53.
+    assert_eq!(settled.at.0, NOON + 53_000_000);
+    assert_eq!(settled.status, Status::CLOCK_INVALID);
+    assert_eq!(settled.value as u64, 5 * device.load.import / 3600);
 }

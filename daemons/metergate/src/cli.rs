@@ -4,7 +4,6 @@
 //! help texts that all share, and the way out.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -71,6 +70,9 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Check configuration files
     Config(config::ConfigArgs),
+    /// Measure how exactly this meter measures: errors, limits of a class, margins
+    #[cfg(feature = "lab")]
+    Accuracy(crate::accuracy::AccuracyArgs),
     /// Run a recorded waveform through the measurement, print its quantities and events
     #[cfg(feature = "lab")]
     Replay(crate::replay::ReplayArgs),
@@ -104,6 +106,8 @@ impl Cli {
             Command::Verify(args) => verify::run(args),
             Command::Config(args) => config::run(args),
             #[cfg(feature = "lab")]
+            Command::Accuracy(args) => crate::accuracy::run(args),
+            #[cfg(feature = "lab")]
             Command::Replay(args) => crate::replay::run(args),
             #[cfg(feature = "lab")]
             Command::Simulate(args) => crate::simulate::run(args),
@@ -131,14 +135,6 @@ pub struct BusArgs {
     /// D-Bus address of the meter's bus, for example unix:path=/run/meter/bus [default: the system bus]
     #[arg(long, env = meter_bus::BUS_ENV, value_name = "ADDRESS", hide_env_values = true, global = true)]
     pub bus: Option<String>,
-}
-
-/// The state folder that a command works on.
-#[derive(Clone, Debug, Args)]
-pub struct StateArgs {
-    /// Folder that holds what the meter keeps
-    #[arg(long, value_name = "DIR")]
-    pub state: PathBuf,
 }
 
 /// Prints one JSON document and its line end on stdout.

@@ -127,7 +127,8 @@ fn check_scenario(file: &Path) -> Result<(), String> {
     let text = fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
     // The parser's own error knows the line best.
     if let Err(error) = toml::from_str::<metrology_sim::scenario::Scenario>(&text) {
-        let line = 1 + text.as_bytes().iter().take(error.span().map_or(0, |span| span.start)).filter(|b| **b == b'\n').count();
+        let line =
+            1 + text.as_bytes().iter().take(error.span().map_or(0, |span| span.start)).filter(|b| **b == b'\n').count();
         return Err(format!("{name}:{line}: {}", error.message().replace('\n', " ")));
     }
     metrology_sim::scenario::Scenario::parse(&text, &name).map(drop).map_err(|error| error.to_string())
@@ -145,8 +146,5 @@ fn check_registerd(file: &Path) -> Result<(), String> {
 
 #[cfg(not(feature = "lab"))]
 fn check_registerd(file: &Path) -> Result<(), String> {
-    Err(format!(
-        "{}: this build of metergate does not contain registerd: use registerd check --config",
-        file.display()
-    ))
+    Err(format!("{}: this build of metergate does not contain registerd: use registerd check --config", file.display()))
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
-use metrology_sim::{FaultRates, LoadOptions, MeterType as SimType, Scenario, VirtualOptions, Waveform, WaveformSource};
+use metrology_sim::{
+    FaultRates, LoadOptions, MeterType as SimType, Scenario, VirtualOptions, Waveform, WaveformSource,
+};
 
 use crate::{cli, process, times};
 
@@ -81,21 +83,36 @@ pub struct WaveformArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
     pub waveform: Option<PathBuf>,
     #[command(flatten)]
-    pub channels: ChannelArgs,
+    pub record: RecordArgs,
 }
 
-/// How a record's channels become the meter's.
+/// How a record is read.
 #[derive(Clone, Debug, Default, Args)]
-pub struct ChannelArgs {
-    /// Which channel of the record is which input, for example U1=UA,I1=IA [default: by phase and unit]
-    #[arg(long, value_name = "U1=NAME,...")]
+pub struct RecordArgs {
+    /// Which channel of the record is which input, for example U1=UA,I1=IA [default: by phase and unit, or by name]
+    #[arg(long, value_name = "ROLE=NAME,...")]
     pub channels: Option<String>,
-    /// Volts per unit of the record's voltages [default: so that its nominal becomes 230 V]
+    /// CSV: the role of each column by position, for example u,i or -,u1,i1
+    #[arg(long, value_name = "ROLES", allow_hyphen_values = true, conflicts_with = "channels")]
+    pub columns: Option<String>,
+    /// Samples per second, where the file does not say (CSV) or says it wrongly
+    #[arg(long, value_name = "HZ", value_parser = positive)]
+    pub rate: Option<f64>,
+    /// Volts per unit of the record's voltages [default: as the record says; a meter that it is played to sees its
+    /// nominal voltage as 230 V]
     #[arg(long, value_name = "FACTOR", value_parser = positive)]
     pub u_scale: Option<f64>,
-    /// Amperes per unit of the record's currents [default: as the record says, at the secondary side]
+    /// Amperes per unit of the record's currents [default: as the record says]
     #[arg(long, value_name = "FACTOR", value_parser = positive)]
     pub i_scale: Option<f64>,
+}
+
+impl RecordArgs {
+    /// As the reader of records wants them.
+    pub fn options(&self) -> LoadOptions {
+        let RecordArgs { channels, columns, rate, u_scale, i_scale } = self.clone();
+        LoadOptions { channels, columns, rate, u_scale, i_scale }
+    }
 }
 
 /// Arguments of `coprocessor`.
@@ -117,6 +134,9 @@ pub struct CoprocessorArgs {
     /// Faults on the link, both directions, from the start on: bits=1e-4,drop=0.1,dup=0.01,truncate=0.01
     #[arg(long, value_name = "SPEC", value_parser = FaultRates::parse, default_value = "", hide_default_value = true)]
     faults: FaultRates,
+    /// Run the real program of the qemu_an386 board under qemu-system-arm (without --control and --faults)
+    #[arg(long, value_name = "ELF", conflicts_with_all = ["control", "faults"])]
+    qemu: Option<PathBuf>,
     #[command(flatten)]
     grid: GridArgs,
 }
@@ -150,7 +170,10 @@ pub fn run(args: CoprocessorArgs) -> anyhow::Result<ExitCode> {
     };
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_signal(Arc::clone(&stop))?;
-    metrology_sim::run(options, &stop)?;
+    match &args.qemu {
+        Some(program) => metrology_sim::qemu::run(options, program, &stop)?,
+        None => metrology_sim::run(options, &stop)?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -181,9 +204,7 @@ impl MeterType {
 
 impl WaveformArgs {
     fn source(&self) -> Option<WaveformSource> {
-        let ChannelArgs { channels, u_scale, i_scale } = self.channels.clone();
-        let options = LoadOptions { channels, u_scale, i_scale, ..LoadOptions::default() };
-        self.waveform.clone().map(|path| WaveformSource { path, options })
+        self.waveform.clone().map(|path| WaveformSource { path, options: self.record.options() })
     }
 }
 
@@ -225,9 +246,12 @@ impl GridArgs {
         };
         option("--scenario", self.scenario.as_ref().map(OsString::from));
         option("--waveform", self.waveform.waveform.as_ref().map(OsString::from));
-        option("--channels", self.waveform.channels.channels.as_ref().map(OsString::from));
-        option("--u-scale", self.waveform.channels.u_scale.map(|f| f.to_string().into()));
-        option("--i-scale", self.waveform.channels.i_scale.map(|f| f.to_string().into()));
+        let record = &self.waveform.record;
+        option("--channels", record.channels.as_ref().map(OsString::from));
+        option("--columns", record.columns.as_ref().map(OsString::from));
+        option("--rate", record.rate.map(|f| f.to_string().into()));
+        option("--u-scale", record.u_scale.map(|f| f.to_string().into()));
+        option("--i-scale", record.i_scale.map(|f| f.to_string().into()));
         option("--speed", Some(self.speed.to_string().into()));
         option("--seed", Some(self.seed.to_string().into()));
         args
@@ -252,6 +276,7 @@ mod tests {
             vec!["x"],
             vec!["x", "--type=ct-aron", "--scenario=-odd.toml", "--speed=0", "--seed=7"],
             vec!["x", "--waveform=a b.cfg", "--channels=U1=UA", "--u-scale=0.001", "--i-scale=2.5", "--speed=12.5"],
+            vec!["x", "--waveform=a.csv", "--columns=-,u,i", "--rate=44100"],
         ] {
             let first = Sample::try_parse_from(given).unwrap();
             let again = std::iter::once("x".into()).chain(first.grid.to_args());
@@ -261,7 +286,9 @@ mod tests {
 
     #[test]
     fn impossible_numbers_are_wrong_usage() {
-        for wrong in ["--speed=-1", "--speed=nan", "--speed=fast", "--u-scale=0", "--i-scale=inf", "--seed=-1", "--type=4p"] {
+        for wrong in
+            ["--speed=-1", "--speed=nan", "--speed=fast", "--u-scale=0", "--i-scale=inf", "--seed=-1", "--type=4p"]
+        {
             assert!(Sample::try_parse_from(["x", wrong]).is_err(), "{wrong}");
         }
         assert!(Sample::try_parse_from(["x", "--scenario=ev", "--waveform=a.cfg"]).is_err());

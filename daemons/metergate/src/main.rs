@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 #[cfg(feature = "lab")]
+mod accuracy;
+#[cfg(feature = "lab")]
 mod bench;
 mod bus;
 mod cli;
@@ -55,7 +57,5 @@ fn one_line(error: &anyhow::Error) -> String {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
-    })
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
 }

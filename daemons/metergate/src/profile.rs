@@ -6,9 +6,10 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use meter_bus::{BusRow, ColumnInfo, ProfileInfo, ProfileProxy, ROWS_MAX};
+use meter_model::Obis;
 use serde::Serialize;
 use zbus::Connection;
 
@@ -22,6 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   metergate profile load --last 4                                  the last four intervals
   metergate profile load --from 2026-01-01 --to 2026-02-01 --csv   January, for a spreadsheet
+  metergate profile load --last 96 --columns A+,A-,32.25.0        a day, three columns
   metergate profile audit --json                                   who changed what
 
 Rows are chosen by the end of their interval: --from T takes rows that end after T, --to T rows that end at or before T.
@@ -47,6 +49,9 @@ pub struct ProfileArgs {
     /// The newest N rows
     #[arg(long, value_name = "N", conflicts_with_all = ["from", "to"], value_parser = clap::value_parser!(u64).range(1..))]
     last: Option<u64>,
+    /// Only these columns, by name or OBIS code [default: all]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    columns: Vec<String>,
     /// One JSON document: {name, obis, period_min, columns, rows}
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -60,7 +65,8 @@ pub struct ProfileArgs {
 /// Reads and prints.
 pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
     let connection = bus::meter(&args.bus).await?;
-    let logger = Logger::open(&connection, &args.name).await?;
+    let mut logger = Logger::open(&connection, &args.name).await?;
+    let chosen = choose(&logger.columns, &args.columns)?;
     let range = match args.last {
         Some(n) => Range { seq: logger.info.last_seq.saturating_sub(n - 1).max(logger.info.first_seq), from: 0, to: 0 },
         None => Range { seq: 0, from: bus_time(args.from), to: bus_time(args.to) },
@@ -70,6 +76,8 @@ pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
         Some(to) if to <= 0 => Vec::new(),
         _ => logger.rows(&range).await?,
     };
+    let rows: Vec<BusRow> = rows.into_iter().map(|row| narrowed(row, &chosen)).collect();
+    logger.columns = chosen.iter().filter_map(|k| logger.columns.get(*k).cloned()).collect();
     let mut out = io::stdout().lock();
     match (args.json, args.csv) {
         (true, _) => {
@@ -80,6 +88,32 @@ pub async fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
         _ => print_table(&args.name, &logger.columns, &rows, &mut out)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The places of the columns that were named, in the order asked; all without names.
+fn choose(columns: &[ColumnInfo], names: &[String]) -> anyhow::Result<Vec<usize>> {
+    if names.is_empty() {
+        return Ok((0..columns.len()).collect());
+    }
+    let place = |name: &String| {
+        let name = name.trim();
+        let code = name.parse::<Obis>().map(|code| code.to_string());
+        let found = columns.iter().position(|c| {
+            c.name.eq_ignore_ascii_case(name) || (!c.obis.is_empty() && code.as_ref().is_ok_and(|code| *code == c.obis))
+        });
+        found.with_context(|| {
+            let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+            format!("no column \"{name}\"; there are: {}", names.join(", "))
+        })
+    };
+    names.iter().map(place).collect()
+}
+
+/// The row with these columns only.
+fn narrowed(row: BusRow, chosen: &[usize]) -> BusRow {
+    // A row that is shorter than its columns has no value there.
+    let values = chosen.iter().map(|k| row.values.get(*k).copied().unwrap_or(i64::MIN)).collect();
+    BusRow { values, ..row }
 }
 
 fn bus_time(time: Option<i64>) -> u64 {
@@ -296,7 +330,8 @@ mod tests {
             text: String::new(),
             hash: vec![0xab, seq as u8],
         };
-        let rows = vec![row(1, 0, vec![900_450_000, 230_012]), row(2, Status::RESTART.0, vec![4_500_450_000, i64::MIN])];
+        let rows =
+            vec![row(1, 0, vec![900_450_000, 230_012]), row(2, Status::RESTART.0, vec![4_500_450_000, i64::MIN])];
         (columns, rows)
     }
 
@@ -310,6 +345,17 @@ mod tests {
           1  2026-01-31T12:00:00Z  2026-01-31T12:15:00Z  0.250125       230.012
           2  2026-01-31T12:15:00Z  2026-01-31T12:30:00Z  1.250125             -  restart
         ");
+    }
+
+    #[test]
+    fn columns_are_chosen_by_name_or_code() {
+        let (columns, rows) = sample();
+        let chosen = |names: &[&str]| choose(&columns, &names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+        assert_eq!(chosen(&[]).unwrap(), [0, 1]);
+        assert_eq!(chosen(&["1.1.32.25.0.255", " a+"]).unwrap(), [1, 0]);
+        assert_eq!(narrowed(rows[0].clone(), &[1]).values, [230_012]);
+        let error = chosen(&["B+"]).unwrap_err().to_string();
+        assert_eq!(error, "no column \"B+\"; there are: A+, U L1, mean");
     }
 
     #[test]

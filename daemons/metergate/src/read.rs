@@ -61,11 +61,7 @@ fn name_of(names: &HashMap<String, String>, reading: &NamedReading) -> String {
     names.get(&reading.obis).cloned().unwrap_or_default()
 }
 
-fn print_table(
-    names: &HashMap<String, String>,
-    readings: &[NamedReading],
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
+fn print_table(names: &HashMap<String, String>, readings: &[NamedReading], out: &mut dyn Write) -> anyhow::Result<()> {
     let mut table = Table::new([
         ("OBIS", Align::Left),
         ("REGISTER", Align::Left),
@@ -103,8 +99,7 @@ mod tests {
     #[test]
     fn a_table_for_people() {
         let at = Utc(1_769_860_800_200_000);
-        let energy =
-            Reading { value: 123_456_789, scaler: -3, unit: Unit::WattHour, at, status: Status::NOT_LEGAL };
+        let energy = Reading { value: 123_456_789, scaler: -3, unit: Unit::WattHour, at, status: Status::NOT_LEGAL };
         let voltage = Reading { value: 230_123, scaler: -3, unit: Unit::Volt, at, status: Status::default() };
         let readings = [
             ("1.1.1.8.0.255", energy),

@@ -287,20 +287,20 @@ impl House {
 mod tests {
     use super::*;
 
-    fn options(seed: u64, faults: u8) -> LifeOptions {
+    fn options(seed: u64, days: u32, faults: u8) -> LifeOptions {
         LifeOptions {
             meter_type: MeterType::ThreePhase.simulated(),
             scenario: scenario(None, MeterType::ThreePhase).unwrap(),
             seed,
             start_us: times::parse("2026-03-01").unwrap(),
-            days: 3,
+            days,
             faults,
         }
     }
 
-    fn life(seed: u64, faults: u8, durability: Durability) -> (tempfile::TempDir, Outcome) {
+    fn life(options: &LifeOptions, durability: Durability) -> (tempfile::TempDir, Outcome) {
         let dir = tempfile::tempdir().unwrap();
-        let outcome = live(dir.path(), &options(seed, faults), MeterType::ThreePhase, 15, durability).unwrap();
+        let outcome = live(dir.path(), options, MeterType::ThreePhase, 15, durability).unwrap();
         (dir, outcome)
     }
 
@@ -308,26 +308,26 @@ mod tests {
         outcome.rows.iter().find(|(name, _)| *name == logger).unwrap().1
     }
 
-    /// Three days have 288 quarters of an hour; the same seed gives the same content, durable or not; another seed
-    /// does not; and what is left passes its own check.
+    /// A day has 96 quarters of an hour; the same seed gives the same content, durable or not; another seed does not;
+    /// and what is left passes its own check.
     #[test]
     fn a_life_is_the_same_for_the_same_seed_and_whole() {
-        let (dir, first) = life(7, 0, Durability::Off);
-        assert_eq!(rows(&first, "load"), 288);
-        let (_, again) = life(7, 0, Durability::Full);
+        let (dir, first) = life(&options(7, 1, 0), Durability::Off);
+        assert_eq!(rows(&first, "load"), 96);
+        let (_, again) = life(&options(7, 1, 0), Durability::Full);
         assert_eq!(again.content_hash, first.content_hash);
-        let (_, other) = life(8, 0, Durability::Off);
+        let (_, other) = life(&options(8, 1, 0), Durability::Off);
         assert_ne!(other.content_hash, first.content_hash);
         let verification = registerd::store::verify_stopped(dir.path()).unwrap();
         assert!(verification.ok(), "{:?}", verification.findings);
         // The state is taken: a second life there would mix two meters.
-        let error = live(dir.path(), &options(7, 0), MeterType::ThreePhase, 15, Durability::Off).unwrap_err();
+        let error = live(dir.path(), &options(7, 1, 0), MeterType::ThreePhase, 15, Durability::Off).unwrap_err();
         assert!(error.to_string().contains("holds a meter already"), "{error}");
     }
 
     #[test]
     fn a_rough_life_is_whole_too() {
-        let (dir, outcome) = life(7, 3, Durability::Off);
+        let (dir, outcome) = life(&options(7, 3, 3), Durability::Off);
         assert!(rows(&outcome, "load") > 200 && rows(&outcome, "status") > 3, "{:?}", outcome.rows);
         let verification = registerd::store::verify_stopped(dir.path()).unwrap();
         assert!(verification.ok(), "{:?}", verification.findings);

@@ -9,10 +9,9 @@ pub fn parse(text: &str) -> Result<i64, String> {
     let text = text.trim();
     let with_offset = text.parse::<Timestamp>().ok();
     let civil = || text.parse::<civil::DateTime>().ok().and_then(|t| Offset::UTC.to_timestamp(t).ok());
-    with_offset
-        .or_else(civil)
-        .map(|t| t.as_microsecond())
-        .ok_or_else(|| "expected ISO 8601, for example 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:00+01:00".into())
+    with_offset.or_else(civil).map(|t| t.as_microsecond()).ok_or_else(|| {
+        "expected ISO 8601, for example 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:00+01:00".into()
+    })
 }
 
 /// ISO 8601 UTC of microseconds since 1970 (the bus has no time before), as fine as the time is. `None` is beyond the

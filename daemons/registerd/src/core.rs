@@ -183,6 +183,11 @@ impl Core {
         self.step(now, Input::LinkLost, Waiting::default(), out);
     }
 
+    /// The store began anew from the state alone: leaves a row in the logs, which go on from there.
+    pub fn store_replaced(&mut self, now: Mono, out: &mut Vec<Output>) {
+        self.step(now, Input::StoreReplaced, Waiting::default(), out);
+    }
+
     /// Time passed; call it about once a second.
     pub fn tick(&mut self, now: Mono, out: &mut Vec<Output>) {
         self.step(now, Input::Tick, Waiting::default(), out);

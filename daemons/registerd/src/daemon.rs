@@ -18,6 +18,7 @@ use meter_kit::shutdown;
 use meter_kit::store::Durability;
 use meter_kit::store::writer::Writer;
 use meter_kit::wake::Wake;
+use meter_model::Mono;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,10 +53,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let identity = Identity::of_this_process(options.legal).context("cannot read the running binary")?;
     let folder = options.state.join(FOLDER);
     let lock = StateLock::acquire(&folder)?;
-    let Opened { store, durable, notices } = MeterStore::open(&options.state, Durability::Full)?;
+    let Opened { store, durable, replaced, notices } = MeterStore::open(&options.state, Durability::Full)?;
     notices.iter().for_each(|n| log::warn!("{n}"));
     let settings = config.settings(!options.legal)?;
-    let core = Core::new(settings, durable)?;
+    let mut core = Core::new(settings, durable)?;
+    let mut begin = Vec::new();
+    if replaced {
+        core.store_replaced(Mono(0), &mut begin);
+    }
     let link: Box<dyn Link + Send> = match config.link.kind {
         LinkKind::Socket => Box::new(SocketLink::new(&config.link.socket)),
         LinkKind::Spi => Box::new(SpiLink::open(&config.link)?),
@@ -84,6 +89,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let engine = Engine {
         core,
+        begin,
         link,
         store: writer.handle(),
         committed,

@@ -33,6 +33,8 @@ pub const STUCK: Duration = Duration::from_secs(10);
 pub struct Engine<L> {
     /// The meter.
     pub core: Core,
+    /// What the start brought: done first.
+    pub begin: Vec<Output>,
     /// The transport.
     pub link: L,
     /// The store's thread.
@@ -84,11 +86,11 @@ pub fn first_live(core: &Core) -> Live {
 impl<L: Link> Engine<L> {
     /// Runs until told to stop. What was handed to the store is committed by the store's own end.
     pub fn run(self) {
-        let Engine { mut core, link, store, committed, requests, wake, live, progress, stop } = self;
+        let Engine { mut core, begin, link, store, committed, requests, wake, live, progress, stop } = self;
         let began = Instant::now();
         let clock = || Mono(began.elapsed().as_micros() as u64);
         let mut pump = Pump::new(link, clock());
-        let mut out = Vec::new();
+        let mut out = begin;
         let mut turns = Turns {
             began,
             answers: HashMap::new(),

@@ -17,6 +17,23 @@ pub struct HalfCycle {
     pub channels: u8,
     /// Both halves lie between zero crossings of the tracked frequency.
     pub synchronous: bool,
+    /// The newer half by itself.
+    pub half: HalfValues,
+}
+
+/// One half-cycle, for windows that are made of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HalfValues {
+    /// Mean squares in the order of the channels, corrected counts squared (at most 2^56).
+    pub square: [u64; CHANNELS],
+    /// Length, Q24 samples.
+    pub length: u64,
+    /// It ends so much after the sample before `t_samples`, Q24.
+    pub fraction: u32,
+    /// It ends at a crossing from negative to positive.
+    pub rising: bool,
+    /// It lies between zero crossings of the tracked frequency.
+    pub synchronous: bool,
 }
 
 /// Sums of one half-cycle.
@@ -65,16 +82,18 @@ impl HalfCycles {
     }
 
     /// Ends the half-cycle `fraction` (Q24) after its last sample, where the squares have the edge `edge`; `sums` are
-    /// its sums of squares. Gives the cycle that it completes.
+    /// its sums of squares; `rising` tells the direction of the crossing that ends it, if one does. Gives the cycle that
+    /// it completes.
     pub fn end(
         &mut self,
         sums: &[i128; CHANNELS],
         edge: [i128; CHANNELS],
         fraction: u32,
-        crossing: bool,
+        rising: Option<bool>,
         scale: &Scale,
     ) -> Option<HalfCycle> {
         let length = (u64::from(self.samples) << POSITION_BITS) + u64::from(fraction) - u64::from(self.begin_fraction);
+        let crossing = rising.is_some();
         let half = Half {
             square: core::array::from_fn(|k| sums[k] + edge[k] - self.begin[k]),
             length,
@@ -86,9 +105,17 @@ impl HalfCycles {
         let mut out = HalfCycle {
             channels: scale.channels(),
             synchronous: before.synchronous && half.synchronous,
+            half: HalfValues {
+                length: half.length,
+                fraction,
+                rising: rising == Some(true),
+                synchronous: half.synchronous,
+                ..HalfValues::default()
+            },
             ..HalfCycle::default()
         };
         for k in (0..CHANNELS).filter(|&k| scale.has(k)) {
+            out.half.square[k] = u64::try_from(mean_q8(half.square[k], half.length) >> 8).unwrap_or(0);
             let sum = before.square[k] + half.square[k];
             out.rms[k] = scale.rms(k, mean_q8(sum, before.length + half.length).max(0) as u128);
         }

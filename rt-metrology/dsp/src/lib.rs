@@ -12,6 +12,7 @@ mod gate;
 mod half_cycle;
 mod metrology;
 pub mod nco;
+pub mod pq;
 mod products;
 mod quantities;
 mod totals;
@@ -19,7 +20,7 @@ mod tracker;
 
 pub use design::CHANNELS;
 pub use energy::{Cumulative, Malformed};
-pub use half_cycle::HalfCycle;
+pub use half_cycle::{HalfCycle, HalfValues};
 pub use metrology::{Metrology, WindowEnd};
 pub use metrology_link::payload::{Calibration, Impossible, MeterConfig};
 

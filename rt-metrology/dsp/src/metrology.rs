@@ -62,6 +62,51 @@ pub struct Metrology {
     window: Second,
     aggregate: Aggregate,
     second: Second,
+    /// Distortions told since the second began.
+    distortion: [Distortion; PHASES],
+}
+
+/// Distortions of one phase: the last, and the sums of squares over a second.
+#[derive(Clone, Copy, Debug, Default)]
+struct Distortion {
+    last: Option<(u32, Option<u32>)>,
+    windows: u64,
+    u_squares: u64,
+    i_windows: u64,
+    i_squares: u64,
+}
+
+impl Distortion {
+    fn add(&mut self, u_ppm: u32, i_ppm: Option<u32>) {
+        let square = |ppm: u32| u64::from(ppm.min(DISTORTION_LIMIT_PPM)).pow(2);
+        self.last = Some((u_ppm, i_ppm));
+        self.windows += 1;
+        self.u_squares += square(u_ppm);
+        if let Some(i) = i_ppm {
+            self.i_windows += 1;
+            self.i_squares += square(i);
+        }
+    }
+
+    /// Root of the mean square over the second, which ends.
+    fn second(&mut self) -> Option<(u32, Option<u32>)> {
+        let root = |squares: u64, n: u64| squares.checked_div(n).map(|mean| mean.isqrt() as u32);
+        let out = root(self.u_squares, self.windows).map(|u| (u, root(self.i_squares, self.i_windows)));
+        *self = Distortion { last: self.last, ..Distortion::default() };
+        out
+    }
+}
+
+/// Writes the distortions of the phases into shown values.
+fn show_distortion(values: &mut Second, phases: [Option<(u32, Option<u32>)>; PHASES]) {
+    for (k, (u, i)) in phases.into_iter().enumerate().filter_map(|(k, d)| Some((k, d?))) {
+        values.valid.0 |= Valid::THD << k;
+        values.phase[k].thd_u_ppm = u;
+        if let Some(i) = i {
+            values.valid.0 |= Valid::THD_I << k;
+            values.phase[k].thd_i_ppm = i;
+        }
+    }
 }
 
 impl Metrology {
@@ -95,6 +140,7 @@ impl Metrology {
             window: Second::default(),
             aggregate: Aggregate::default(),
             second: Second::default(),
+            distortion: [Distortion::default(); PHASES],
             scale,
         })
     }
@@ -134,6 +180,23 @@ impl Metrology {
         self.half_result.take()
     }
 
+    /// The corrected samples that the last [`Metrology::push`] summed: those of `BASE_DELAY` samples before.
+    pub fn samples(&self) -> &[i32; CHANNELS] {
+        &self.previous
+    }
+
+    /// Adds the distortion of one spectrum, ppm, per phase. It comes from outside because it is no part of what is
+    /// billed; it is told with the window and the second that are open now, and the cumulative sums count it once.
+    /// A phase without a voltage distortion is absent; a current without one counts as undistorted in the sums.
+    pub fn distortion(&mut self, phase: usize, thd_u_ppm: u32, thd_i_ppm: Option<u32>) {
+        if let (Some(open), Some(sum)) = (self.distortion.get_mut(phase), self.cumulative.sums.phase.get_mut(phase)) {
+            open.add(thd_u_ppm, thd_i_ppm);
+            sum.thd_windows += 1;
+            sum.thd_u_ppm = sum.thd_u_ppm.saturating_add(u64::from(thd_u_ppm));
+            sum.thd_i_ppm = sum.thd_i_ppm.saturating_add(u64::from(thd_i_ppm.unwrap_or(0)));
+        }
+    }
+
     /// Takes one count of every channel (order of `metrology_link::payload::Channel`; missing channels are ignored).
     /// Gives the window that this sample closed.
     #[inline]
@@ -167,15 +230,15 @@ impl Metrology {
     }
 
     fn follow_half_cycle(&mut self, crossing: Option<Crossing>, y: &Samples, phase: u32) {
-        let (fraction, crossed) = match crossing {
-            Some(c) if self.tracker.locked() => (c.fraction, true),
-            _ if !self.tracker.locked() && self.half.full() => (MIDDLE, false),
+        let (fraction, rising) = match crossing {
+            Some(c) if self.tracker.locked() => (c.fraction, Some(c.rising)),
+            _ if !self.tracker.locked() && self.half.full() => (MIDDLE, None),
             _ => return,
         };
         self.accumulator.carry();
         let edge = self.edge(fraction, self.previous_phase, y, phase).square;
         let sums = core::mem::take(&mut self.accumulator.half);
-        if let Some(mut result) = self.half.end(&sums, edge, fraction, crossed, &self.scale) {
+        if let Some(mut result) = self.half.end(&sums, edge, fraction, rising, &self.scale) {
             result.t_samples = self.t_samples;
             self.half_result = Some(result);
         }
@@ -247,6 +310,7 @@ impl Metrology {
         let mut alone = Aggregate::default();
         alone.add(quantities, &self.scale);
         self.window = alone.values(&self.scale);
+        show_distortion(&mut self.window, self.distortion.each_mut().map(|d| d.last.take()));
         self.cumulative.windows += 1;
         self.cumulative.clipped_windows += u64::from(self.clipped);
         self.window.number = self.cumulative.windows;
@@ -258,6 +322,7 @@ impl Metrology {
         if second {
             let number = self.second.number + 1;
             self.second = core::mem::take(&mut self.aggregate).values(&self.scale);
+            show_distortion(&mut self.second, self.distortion.each_mut().map(Distortion::second));
             (self.second.number, self.second.t_samples) = (number, self.t_samples);
         }
         WindowEnd {
@@ -305,6 +370,9 @@ impl Metrology {
         }
     }
 }
+
+/// Distortions are limited to this in sums of squares, ppm: 100 times the fundamental.
+const DISTORTION_LIMIT_PPM: u32 = 100_000_000;
 
 /// Below this share of the nominal voltage there is no signal whose frequency could be out of range: twice the
 /// tracker's hysteresis.

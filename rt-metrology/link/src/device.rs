@@ -115,7 +115,7 @@ impl DeviceEnd {
         self.billing_due = true;
     }
 
-    /// Newest event that the host has committed. Kept over resets by the application.
+    /// Newest event that the host has committed, as of the last [`DeviceEnd::emit`]. Kept over resets by the application.
     pub fn event_ack(&self) -> u64 {
         self.event_ack
     }
@@ -238,6 +238,8 @@ impl DeviceEnd {
     /// hello or billing then, since a reply, heads or a stream chunk that does not cross is lost (and repaired or counted as such).
     pub fn emit(&mut self, source: &mut impl Source, t_samples: u64, page: &mut Page) -> Class {
         self.crossing = Crossing::Other;
+        // What has not happened cannot be committed: such an acknowledgement would swallow future events.
+        self.event_ack = self.event_ack.min(source.event_range().1);
         if !core::mem::take(&mut self.crossed) {
             self.seq = self.seq_before;
         }

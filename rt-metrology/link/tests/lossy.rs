@@ -565,6 +565,27 @@ fn an_idle_link_is_idle_and_a_repeated_page_does_not_renew_the_permit() {
 }
 
 #[test]
+fn a_host_that_numbers_wrong_is_corrected() {
+    let (mut linux, mut device) = (Linux::new(), Device::new(256));
+    // The hello tells 3, the link's end remembers 10.
+    device.last_reply = Reply { cmd_id: 3, ..Reply::default() };
+    device.end.restore(Reply { cmd_id: 10, ..Reply::default() }, 0);
+    device.arm();
+    let mut page = [0; PAGE];
+    linux.end.emit(&mut page);
+    linux.receive(&device.exchange(&page));
+    let id = linux.end.submit(Command::StoreHead(ChainHead { log: 0, seq: 5, head: [0; 32] })).unwrap();
+    linux.outstanding.insert(id, 5);
+    let (mut g, mut wire) = (Gen(1), Wire { faults: CLEAN, late: None });
+    for _ in 0..20 {
+        exchange(&mut g, &mut wire, &mut linux, &mut device);
+    }
+    assert_eq!((&linux.replied, &device.executed), (&vec![5], &vec![5]));
+    // 11 was the subscription that the test makes at the hello.
+    assert_eq!(device.end.last_reply().cmd_id, 12);
+}
+
+#[test]
 fn an_unreadable_record_is_told_as_lost() {
     struct Holes(Device);
     impl Source for Holes {

@@ -20,7 +20,7 @@ use crate::scenario::InputEvent;
 use crate::world::{World, WorldOptions};
 
 /// Room for firmware images behind the coprocessor's own memory: the STM32G474 has 512 KiB of flash.
-const IMAGE_ROOM: usize = 512 * 1024;
+pub(crate) const IMAGE_ROOM: usize = 512 * 1024;
 /// Below this part of nominal voltage the power supply of the meter fails; above [`SUPPLY_RETURNS`] it starts. A
 /// wide-range supply for 160 V to 265 V (the described meter's limit for "all phases gone") has about these.
 const SUPPLY_FAILS: f64 = 0.5;

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use metrology_dsp::coprocessor::Board;
+use metrology_dsp::pq::PowerQuality;
 use metrology_link::payload::{
     BreakerDrive, Calibration, ClockQuality, Inputs, LcdFrame, MeterConfig, Outputs, PULSE_INPUTS,
 };
@@ -68,6 +69,8 @@ pub struct Hardware {
     pub(crate) pulses: [u64; PULSE_INPUTS],
     pub(crate) frame: LcdFrame,
     pub(crate) reset: Option<ResetRequest>,
+    /// The processor's memory for power quality; begun anew with each start.
+    power_quality: Box<PowerQuality>,
     device_id: [u8; 8],
     seed: u64,
     factory: (MeterConfig, Calibration),
@@ -92,6 +95,7 @@ impl Hardware {
             pulses: [0; PULSE_INPUTS],
             frame: LcdFrame::default(),
             reset: None,
+            power_quality: Box::new(PowerQuality::new()),
             device_id: noise::mix(seed ^ 0xD1CE).to_le_bytes(),
             seed,
             factory,
@@ -231,6 +235,10 @@ impl Board for VirtualBoard {
 
     fn factory(&self) -> (MeterConfig, Calibration) {
         self.0.borrow().factory
+    }
+
+    fn with_power_quality<R>(&mut self, f: impl FnOnce(&mut PowerQuality) -> R) -> Option<R> {
+        Some(f(&mut self.0.borrow_mut().power_quality))
     }
 
     fn reset(&mut self, warm: bool) {

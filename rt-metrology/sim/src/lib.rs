@@ -11,6 +11,7 @@ pub mod meter_type;
 pub mod noise;
 pub mod nvfile;
 pub mod pages;
+pub mod qemu;
 pub mod scenario;
 pub mod truth;
 pub mod virtual_coprocessor;
@@ -55,6 +56,9 @@ pub enum SimError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// QEMU, or the program under it: not installed, not built, or ended; its own words are on stderr.
+    #[error("QEMU: {0}")]
+    Qemu(String),
     /// The memory file could not be written any more: the simulated metering would be lost, so it stops.
     #[error("{}: memory file: {source}", path.display())]
     MemoryWrite {

@@ -114,7 +114,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    fn listen(path: &Path) -> Result<Socket, SimError> {
+    pub(crate) fn listen(path: &Path) -> Result<Socket, SimError> {
         let fail = |source| SimError::Socket { path: path.to_owned(), source };
         use std::os::unix::fs::FileTypeExt;
         if std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket()) {

@@ -52,6 +52,7 @@ Examples:
   metergate demo --headless --state /tmp/house    until SIGTERM, and keep what the meter measured
   metergate demo --type 1p --scenario ev          a one-phase house with a car
   metergate demo --waveform fault.cfg             on a recorded grid (COMTRADE or CSV)
+  metergate demo --qemu                           with the coprocessor's real ARM program, emulated
 
 While it runs, DIR/endpoints.json has the address of the bus:
   export METERGATE_BUS=unix:path=/tmp/house/run/bus
@@ -71,9 +72,16 @@ pub struct DemoArgs {
     /// Write every page of the metrology link to this file, for metergate link dump
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
+    /// The coprocessor is its real Cortex-M4F program under qemu-system-arm (--qemu=ELF: another build). It has no
+    /// control socket
+    #[arg(long, value_name = "ELF", num_args = 0..=1, require_equals = true, default_missing_value = FIRMWARE)]
+    qemu: Option<PathBuf>,
     #[command(flatten)]
     grid: GridArgs,
 }
+
+/// Where a build of the firmware's folder leaves the program, from the root of the repository.
+const FIRMWARE: &str = "rt-metrology/firmware/target/thumbv7em-none-eabihf/release/qemu-an386";
 
 /// Runs the demo until it is told to stop.
 pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
@@ -126,8 +134,19 @@ impl House {
         let control = state.run.join("control");
         registerd::write_config(&state.dir.join("conf"), &link, &args.grid)?;
         let mut coprocessor: Vec<OsString> = vec!["coprocessor".into(), "--socket".into(), link.into()];
-        coprocessor.extend(["--control".into(), control.clone().into()]);
-        coprocessor.extend(["--nv".into(), state.dir.join("coprocessor.nv").into()]);
+        let control = match &args.qemu {
+            None => {
+                coprocessor.extend(["--control".into(), control.clone().into()]);
+                coprocessor.extend(["--nv".into(), state.dir.join("coprocessor.nv").into()]);
+                Some(control)
+            }
+            // Another memory: the virtual coprocessor's file also holds its world.
+            Some(program) => {
+                coprocessor.extend(["--qemu".into(), program.into()]);
+                coprocessor.extend(["--nv".into(), state.dir.join("qemu.nv").into()]);
+                None
+            }
+        };
         coprocessor.extend(args.grid.to_args());
         let mut registerd: Vec<OsString> = vec!["registerd".into(), "--config".into(), state.dir.join("conf").into()];
         registerd.extend(["--state".into(), state.dir.clone().into(), "--bus".into(), bus.clone().into()]);
@@ -174,12 +193,7 @@ impl House {
     }
 
     /// Runs until somebody says stop.
-    async fn live(
-        &mut self,
-        view: bool,
-        signals: &mut Signals,
-        private: &mut bus::PrivateBus,
-    ) -> anyhow::Result<()> {
+    async fn live(&mut self, view: bool, signals: &mut Signals, private: &mut bus::PrivateBus) -> anyhow::Result<()> {
         let address = BusArgs { bus: Some(self.endpoints.bus.clone()) };
         let view = async {
             match view {

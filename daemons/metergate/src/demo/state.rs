@@ -48,7 +48,8 @@ pub struct Endpoints {
     /// D-Bus address.
     pub bus: String,
     /// Control socket of the virtual coprocessor (laboratory).
-    pub control: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<PathBuf>,
     /// Process ids.
     pub pids: BTreeMap<&'static str, u32>,
 }
@@ -62,7 +63,9 @@ impl State {
         let temporary = dir.is_none();
         let dir = match dir {
             Some(dir) => {
-                private_dirs().create(dir).with_context(|| format!("cannot make the state folder {}", dir.display()))?;
+                private_dirs()
+                    .create(dir)
+                    .with_context(|| format!("cannot make the state folder {}", dir.display()))?;
                 dir.to_owned()
             }
             None => temporary_dir("metergate-demo").context("cannot make a temporary state folder")?,
@@ -172,8 +175,7 @@ mod tests {
     fn one_demo_at_a_time_and_the_second_harms_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let first = State::take(Some(dir.path())).unwrap();
-        let endpoints =
-            Endpoints { bus: "unix:path=x".into(), control: "c".into(), pids: [("demo", 1)].into() };
+        let endpoints = Endpoints { bus: "unix:path=x".into(), control: Some("c".into()), pids: [("demo", 1)].into() };
         first.write_endpoints(&endpoints).unwrap();
         fs::write(first.run.join("bus"), "").unwrap();
         let error = State::take(Some(dir.path())).unwrap_err().to_string();

@@ -1,12 +1,13 @@
 //! A record through the DSP, and the sums over the whole of it.
 
 use metrology_dsp::design::BASE_DELAY;
+use metrology_dsp::pq::{Notice, PowerQuality, Value};
 use metrology_dsp::{CHANNELS, Calibration, MeterConfig, Metrology, WindowEnd};
-use metrology_link::payload::{Method, PhaseSecond, Second, Topology, Valid};
+use metrology_link::payload::{Grid, Method, PhaseSecond, Second, Topology, Valid};
 use metrology_sim::waveform::{Loop, METER_NOMINAL_V, Waveform};
 use serde::Serialize;
 
-use super::events::{Condition, Event, VoltageWatch};
+use super::events::{Condition, Event};
 
 /// The record's largest current is brought to this, A: a hundred million of the DSP's microamperes.
 const CURRENT_PEAK: f64 = 100.0;
@@ -32,7 +33,8 @@ pub struct Phase {
     pub s: Option<f64>,
     /// P/S.
     pub pf: Option<f64>,
-    /// %, absent until the DSP delivers spectra.
+    /// Total harmonic distortion (subgroups to order 40), %; over a record the mean of the windows that have one. That of
+    /// a window is the last one known at its end, about one window old. Absent without a steady frequency.
     pub thd_u: Option<f64>,
     /// %, see `thd_u`.
     pub thd_i: Option<f64>,
@@ -93,7 +95,9 @@ struct Run<'a> {
     sums: Sums,
     windows: Vec<Window>,
     events: Vec<Event>,
-    watches: Vec<(usize, VoltageWatch)>,
+    power_quality: Box<PowerQuality>,
+    /// Time for the ten-minute ticks: begins with the record.
+    grid: Grid,
     clipped: Condition,
     out_of_range: Condition,
     any_out_of_range: bool,
@@ -117,7 +121,7 @@ impl<'a> Run<'a> {
             method: Method::PerPhase,
             rate_hz: rate(waveform.rate_hz()),
             f_nominal,
-            u_nominal_mv: (METER_NOMINAL_V * 1e3) as u32,
+            u_nominal_mv: (waveform.nominal_v() * factors.0 * 1e3).round().clamp(10e3, 500e3) as u32,
             u_full_scale_mv: (u_full_scale.min(U_FULL_SCALE_MAX) * 1e3) as u32,
             i_full_scale_ua: (CURRENT_PEAK * HEADROOM * 1e6) as u32,
             i_n_full_scale_ua: (CURRENT_PEAK * HEADROOM * 1e6) as u32,
@@ -127,8 +131,8 @@ impl<'a> Run<'a> {
             ..MeterConfig::default()
         };
         let metrology = Metrology::new(&config, &Calibration::default())?;
-        let voltages = (0..3).filter(|k| waveform.mask() & 1 << k != 0);
-        let watches = voltages.map(|k| (k, VoltageWatch::new(k as u8 + 1, waveform.nominal_v()))).collect();
+        let mut power_quality = Box::new(PowerQuality::new());
+        power_quality.configure(&config, &Calibration::default());
         Ok(Run {
             waveform,
             metrology,
@@ -137,7 +141,8 @@ impl<'a> Run<'a> {
             sums: Sums::default(),
             windows: Vec::new(),
             events: Vec::new(),
-            watches,
+            power_quality,
+            grid: Grid { rate_q16: u64::from(config.rate_hz) << 16, ..Grid::default() },
             clipped: Condition::new("clipped"),
             out_of_range: Condition::new("frequency-out-of-range"),
             any_out_of_range: false,
@@ -151,19 +156,13 @@ impl<'a> Run<'a> {
         let (u, i) = (f64::from(self.config.u_full_scale_mv) / 1e3, f64::from(self.config.i_full_scale_ua) / 1e6);
         let counts = [u, u, u, i, i, i, i].map(|full_scale| full / full_scale);
         let mut player = self.waveform.player(rate, self.factors, Loop::Once);
-        let mut first_cycle = true;
         let mut push = |run: &mut Run<'_>, sample: [f64; CHANNELS]| {
             // `as` saturates: what is beyond full scale is clipped, which the DSP reports.
             let sample = std::array::from_fn(|k| (sample[k] * counts[k]).round() as i32);
             if let Some(window) = run.metrology.push(&sample) {
                 run.window(&window);
             }
-            if let Some(half) = run.metrology.half_cycle() {
-                // The first cycle began before the record did.
-                if !std::mem::take(&mut first_cycle) {
-                    run.voltages(half.t_samples, &half.rms);
-                }
-            }
+            run.watch();
         };
         while let Some(sample) = player.next_sample() {
             push(&mut self, sample);
@@ -204,29 +203,51 @@ impl<'a> Run<'a> {
     }
 
     fn phase(&self, values: &Second, k: usize, stretch: f64) -> Phase {
-        let PhaseSecond { u_mv, i_ua, p_mw, q_mvar, .. } = values.phase[k];
+        let PhaseSecond { u_mv, i_ua, p_mw, q_mvar, thd_u_ppm, thd_i_ppm, .. } = values.phase[k];
         let (fu, fi) = self.factors;
         let u = values.valid.phase(Valid::U, k).then(|| f64::from(u_mv) / 1e3 / fu * stretch.sqrt());
         let i = values.valid.phase(Valid::I, k).then(|| f64::from(i_ua) / 1e6 / fi * stretch.sqrt());
         let power = |milli: i32| u.and(i).map(|_| f64::from(milli) / 1e3 / fu / fi * stretch);
-        Phase { u, i, p: power(p_mw), q: power(q_mvar), ..Phase::default() }.completed()
+        let thd = |valid: u32, ppm: u32| values.valid.phase(valid, k).then(|| f64::from(ppm) / 1e4);
+        let (thd_u, thd_i) = (u.and(thd(Valid::THD, thd_u_ppm)), i.and(thd(Valid::THD_I, thd_i_ppm)));
+        Phase { u, i, p: power(p_mw), q: power(q_mvar), thd_u, thd_i, ..Phase::default() }.completed()
     }
 
-    fn voltages(&mut self, t_samples: u64, rms: &[u32; CHANNELS]) {
-        let t = self.seconds(t_samples);
-        for (k, watch) in &mut self.watches {
-            let u = f64::from(rms[*k]) / 1e3 / self.factors.0;
-            self.events.extend(watch.step(t, u));
+    /// Distortions and voltage events of the last sample.
+    fn watch(&mut self) {
+        let half = self.metrology.half_cycle();
+        let done = self.power_quality.push(self.metrology.samples(), half.as_ref(), &self.grid);
+        if let (true, Some(window)) = (done.window, self.power_quality.window()) {
+            for k in 0..3 {
+                let ppm = |place: Value| window.values[place as usize + k].map(|ratio| (f64::from(ratio) * 1e6) as u32);
+                if let Some(u) = ppm(Value::ThdU) {
+                    self.metrology.distortion(k, u, ppm(Value::ThdI));
+                }
+            }
+        }
+        if done.notices {
+            self.notices();
+        }
+    }
+
+    fn notices(&mut self) {
+        let rate = f64::from(self.config.rate_hz);
+        // Times of the watch have the delay of the DSP taken off.
+        let seconds = |samples: u64| samples as f64 / rate;
+        while let Some(notice) = self.power_quality.notice() {
+            if let Notice::Event(event) = notice {
+                self.events.extend(Event::of_voltage(&event, seconds, seconds, 1e-3 / self.factors.0));
+            }
         }
     }
 
     fn measured(mut self) -> Measured {
         let end = self.end;
-        let open = self.watches.iter_mut().filter_map(|(_, watch)| watch.close(end));
-        self.events.extend(open);
+        self.power_quality.close(self.metrology.t_samples());
+        self.notices();
         self.events.extend(self.clipped.close(end));
         self.events.extend(self.out_of_range.close(end));
-        self.events.sort_by(|a, b| a.at.total_cmp(&b.at).then(a.phase.cmp(&b.phase)));
+        self.events.sort_by(|a, b| a.at.total_cmp(&b.at).then(a.phases.cmp(&b.phases)));
         Measured {
             f: self.sums.f(),
             out_of_range: self.any_out_of_range,
@@ -263,6 +284,8 @@ struct Sums {
     /// Weight and frequency of the windows that hold whole cycles.
     whole: f64,
     f: f64,
+    /// Per phase weight and sum of the voltage's and the current's THD.
+    thd: [[(f64, f64); 2]; 3],
 }
 
 impl Sums {
@@ -277,6 +300,11 @@ impl Sums {
             for (sum, value) in self.all[k].iter_mut().zip(values) {
                 if let Some(value) = value {
                     *sum = Some(sum.unwrap_or(0.0) + value * weight);
+                }
+            }
+            for (sum, thd) in self.thd[k].iter_mut().zip([phase.thd_u, phase.thd_i]) {
+                if let Some(thd) = thd {
+                    *sum = (sum.0 + weight, sum.1 + thd * weight);
                 }
             }
             let q = phase.q.unwrap_or(0.0) * weight;
@@ -298,7 +326,9 @@ impl Sums {
                 true => self.q_whole[k] / self.whole,
                 false => self.q_all[k] / self.weight,
             };
-            Phase { u: u.map(f64::sqrt), i: i.map(f64::sqrt), p, q: p.map(|_| q), ..Phase::default() }.completed()
+            let [thd_u, thd_i] = self.thd[k].map(|(weight, sum)| (weight > 0.0).then(|| sum / weight));
+            let (u, i) = (u.map(f64::sqrt), i.map(f64::sqrt));
+            Phase { u, i, p, q: p.map(|_| q), thd_u, thd_i, ..Phase::default() }.completed()
         })
     }
 }
@@ -325,7 +355,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.csv");
         std::fs::write(&path, text).unwrap();
-        let options = LoadOptions { rate: Some(rate), u_scale: Some(1.0), i_scale: Some(1.0), ..LoadOptions::default() };
+        let options =
+            LoadOptions { rate: Some(rate), u_scale: Some(1.0), i_scale: Some(1.0), ..LoadOptions::default() };
         measure(&Waveform::load(&path, &options).unwrap()).unwrap()
     }
 

@@ -1,16 +1,8 @@
-//! Events of a record, from the RMS voltages of each half-cycle (IEC 61000-4-30: dip, swell, interruption) and from the
-//! windows (clipping, frequency outside of the tracker's range).
+//! Events of a record: those of the DSP (dip, swell, interruption, rapid voltage change), and conditions of the windows
+//! (clipping, frequency outside of the tracker's range).
 
+use metrology_dsp::pq::events as pq;
 use serde::Serialize;
-
-/// A dip begins below this share of the nominal voltage.
-const DIP: f64 = 0.90;
-/// A swell begins above this share.
-const SWELL: f64 = 1.10;
-/// A dip that goes below this share is an interruption.
-const INTERRUPTION: f64 = 0.05;
-/// The voltage must come back by so much beyond the threshold before the event has ended.
-const HYSTERESIS: f64 = 0.02;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,69 +11,37 @@ pub struct Event {
     pub at: f64,
     /// s.
     pub duration: f64,
-    /// `dip`, `swell`, `interruption`, `clipped` or `frequency-out-of-range`.
+    /// `dip`, `swell`, `interruption`, `rapid-voltage-change`, `clipped` or `frequency-out-of-range`.
     pub kind: &'static str,
-    /// 1 to 3; absent for what concerns all.
+    /// The phase, 1 to 3, when there is only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<u8>,
-    /// The deepest (highest) voltage, V.
+    /// The phases that took part; empty for what concerns no phase.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<u8>,
+    /// The deepest (highest) voltage, of a rapid change its size, V.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
 }
 
-/// Follows one phase's voltage.
-#[derive(Debug)]
-pub struct VoltageWatch {
-    phase: u8,
-    nominal: f64,
-    open: Option<Open>,
-}
-
-#[derive(Debug)]
-struct Open {
-    swell: bool,
-    at: f64,
-    extreme: f64,
-}
-
-impl VoltageWatch {
-    /// For phase 1 to 3 and its nominal voltage, V.
-    pub fn new(phase: u8, nominal: f64) -> VoltageWatch {
-        VoltageWatch { phase, nominal, open: None }
-    }
-
-    /// The RMS voltage over the cycle that ended at `t` s. Gives an event that has ended.
-    pub fn step(&mut self, t: f64, u: f64) -> Option<Event> {
-        let share = u / self.nominal;
-        match &mut self.open {
-            None if share < DIP => self.open = Some(Open { swell: false, at: t, extreme: u }),
-            None if share > SWELL => self.open = Some(Open { swell: true, at: t, extreme: u }),
-            None => {}
-            Some(open) if open.swell => {
-                open.extreme = open.extreme.max(u);
-                if share <= SWELL - HYSTERESIS {
-                    return self.close(t);
-                }
-            }
-            Some(open) => {
-                open.extreme = open.extreme.min(u);
-                if share >= DIP + HYSTERESIS {
-                    return self.close(t);
-                }
-            }
-        }
-        None
-    }
-
-    /// The event that is still under way at the end of the record.
-    pub fn close(&mut self, t: f64) -> Option<Event> {
-        let Open { swell, at, extreme } = self.open.take()?;
-        let kind = match swell {
-            true => "swell",
-            false if extreme < INTERRUPTION * self.nominal => "interruption",
-            false => "dip",
-        };
-        Some(Event { at, duration: t - at, kind, phase: Some(self.phase), value: Some(extreme) })
+impl Event {
+    /// From an event of the DSP: `seconds` gives the time of a position of the sample clock, `length` that of a number of
+    /// samples, and `volts` what a millivolt stands for. `None` for one that is under way.
+    pub fn of_voltage(
+        event: &pq::Event,
+        seconds: impl Fn(u64) -> f64,
+        length: impl Fn(u64) -> f64,
+        volts: f64,
+    ) -> Option<Event> {
+        let phases: Vec<u8> = (1..=3).filter(|phase| event.channels >> (phase - 1) & 1 != 0).collect();
+        Some(Event {
+            at: seconds(event.start),
+            duration: length(event.duration?),
+            kind: event.kind.name(),
+            phase: <[u8; 1]>::try_from(&phases[..]).ok().map(|[one]| one),
+            phases,
+            value: Some(f64::from(event.extreme_mv) * volts),
+        })
     }
 }
 
@@ -113,7 +73,7 @@ impl Condition {
     /// What is under way at `t`.
     pub fn close(&mut self, t: f64) -> Option<Event> {
         let at = self.since.take()?;
-        Some(Event { at, duration: t - at, kind: self.kind, phase: None, value: None })
+        Some(Event { at, duration: t - at, kind: self.kind, phase: None, phases: Vec::new(), value: None })
     }
 }
 
@@ -121,21 +81,23 @@ impl Condition {
 mod tests {
     use super::*;
 
-    fn events(voltages: &[f64]) -> Vec<(&'static str, usize, usize, f64)> {
-        let mut watch = VoltageWatch::new(1, 100.0);
-        let steps = voltages.iter().enumerate();
-        let mut all: Vec<Event> = steps.filter_map(|(t, u)| watch.step(t as f64, *u)).collect();
-        all.extend(watch.close(voltages.len() as f64));
-        all.iter().map(|e| (e.kind, e.at as usize, e.duration as usize, e.value.unwrap())).collect()
-    }
-
     #[test]
-    fn thresholds_have_hysteresis_and_depth_decides_the_name() {
-        assert_eq!(events(&[100.0, 91.0, 109.0, 90.0, 110.0]), []);
-        assert_eq!(events(&[100.0, 89.0, 60.0, 91.0, 92.0, 100.0]), [("dip", 1, 3, 60.0)]);
-        assert_eq!(events(&[111.0, 120.0, 109.0, 108.0]), [("swell", 0, 3, 120.0)]);
-        assert_eq!(events(&[50.0, 4.0, 50.0]), [("interruption", 0, 3, 4.0)]);
-        assert_eq!(events(&[80.0, 100.0, 80.0, 100.0]), [("dip", 0, 1, 80.0), ("dip", 2, 1, 80.0)]);
+    fn a_voltage_event_keeps_its_phases_and_gets_the_units_of_the_record() {
+        let dip = pq::Event {
+            kind: pq::Kind::Dip,
+            channels: 0b110,
+            start: 8000,
+            duration: Some(1600),
+            extreme_mv: 115_000,
+            steady_mv: 0,
+        };
+        let of = |event| Event::of_voltage(&event, |t| t as f64 / 8000.0, |n| n as f64 / 8000.0, 0.5);
+        let event = of(dip).unwrap();
+        assert_eq!((event.at, event.duration, event.kind, event.value), (1.0, 0.2, "dip", Some(57_500.0)));
+        assert_eq!((event.phase, event.phases), (None, vec![2, 3]));
+        let one = of(pq::Event { channels: 0b100, kind: pq::Kind::Rapid, ..dip }).unwrap();
+        assert_eq!((one.phase, one.phases, one.kind), (Some(3), vec![3], "rapid-voltage-change"));
+        assert_eq!(of(pq::Event { duration: None, ..dip }), None);
     }
 
     #[test]

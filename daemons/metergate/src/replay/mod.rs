@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use metrology_sim::waveform::{LoadOptions, Waveform};
+use metrology_sim::Waveform;
 use serde::Serialize;
 
 use crate::cli;
-use crate::coprocessor::positive;
+use crate::coprocessor::RecordArgs;
 use crate::table::{Align, Table};
 
 mod engine;
@@ -40,21 +40,8 @@ the mean over the windows in which a frequency was tracked. Windows are 10 cycle
 pub struct ReplayArgs {
     /// COMTRADE .cfg, or CSV
     file: PathBuf,
-    /// COMTRADE: which channel of the record is which input, U1=NAME,I1=NAME,... [default: by phase and unit]
-    #[arg(long, value_name = "ROLE=NAME,...")]
-    channels: Option<String>,
-    /// Samples per second, where the file does not say (CSV) or says it wrongly
-    #[arg(long, value_name = "HZ", value_parser = positive)]
-    rate: Option<f64>,
-    /// CSV: the role of each column by position, for example u,i or -,u1,i1
-    #[arg(long, value_name = "ROLES", allow_hyphen_values = true)]
-    columns: Option<String>,
-    /// Volts per unit of the record's voltages [default: as the record says]
-    #[arg(long, value_name = "FACTOR", value_parser = positive)]
-    u_scale: Option<f64>,
-    /// Amperes per unit of the record's currents [default: as the record says]
-    #[arg(long, value_name = "FACTOR", value_parser = positive)]
-    i_scale: Option<f64>,
+    #[command(flatten)]
+    record: RecordArgs,
     /// Also the values of each 200 ms window
     #[arg(long, conflicts_with = "json")]
     windows: bool,
@@ -82,14 +69,7 @@ struct Document<'a> {
 
 /// Measures and prints.
 pub fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
-    let options = LoadOptions {
-        channels: args.channels,
-        columns: args.columns,
-        rate: args.rate,
-        u_scale: args.u_scale,
-        i_scale: args.i_scale,
-    };
-    let waveform = Waveform::load(&args.file, &options)?;
+    let waveform = Waveform::load(&args.file, &args.record.options())?;
     let measured = engine::measure(&waveform)?;
     if args.json {
         cli::print_json(&Document {
@@ -191,7 +171,7 @@ fn print_events(measured: &Measured, out: &mut dyn Write) -> io::Result<()> {
             format!("{:.3}", event.at),
             format!("{:.3}", event.duration),
             event.kind.to_owned(),
-            event.phase.map_or(String::new(), |phase| format!("L{phase}")),
+            event.phases.iter().map(|phase| format!("L{phase}")).collect::<Vec<_>>().join(" "),
             event.value.map_or(String::new(), |v| format!("{v:.3} V")),
         ]);
     }

@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use meter_bus::{
-    ClockProxy, HealthItem, HealthProxy, IdentityProxy, NamedReading, ProfileProxy, SnapshotProxy,
-};
+use meter_bus::{ClockProxy, HealthItem, HealthProxy, IdentityProxy, NamedReading, ProfileProxy, SnapshotProxy};
 use tokio::sync::mpsc;
 use zbus::Connection;
 
@@ -80,9 +78,8 @@ pub async fn snapshots(
     let proxy = bus::plain(SnapshotProxy::new(connection)).await?;
     let signals = bus::plain(proxy.receive_snapshot()).await?;
     // A signal of another form is another service's mistake; there is nothing to show of it.
-    let values = signals.filter_map(|signal| {
-        std::future::ready(signal.args().ok().map(|args| (args.usec, args.readings.clone())))
-    });
+    let values = signals
+        .filter_map(|signal| std::future::ready(signal.args().ok().map(|args| (args.usec, args.readings.clone()))));
     Ok(Box::pin(values))
 }
 

@@ -290,13 +290,16 @@ mod tests {
             level: level.into(),
             detail: detail.into(),
         };
-        model.take(Update::Health(vec![
-            item("link", "ok", "45 exchanges, 0 bad pages"),
-            item("store", "warning", "slow"),
-            item("clock", "ok", "valid"),
-            item("chains", "ok", "agree"),
-            item("software", "warning", "demonstration build"),
-        ]), now);
+        model.take(
+            Update::Health(vec![
+                item("link", "ok", "45 exchanges, 0 bad pages"),
+                item("store", "warning", "slow"),
+                item("clock", "ok", "valid"),
+                item("chains", "ok", "agree"),
+                item("software", "warning", "demonstration build"),
+            ]),
+            now,
+        );
         let event = EventLine { usec: NOON as u64, logger: "status", seq: 7, words: "boot boot=3".into() };
         model.take(Update::Events(vec![event]), now);
         insta::assert_snapshot!(screen(&model, now), @r"
@@ -317,11 +320,11 @@ mod tests {
         R+
         R-
         ── Health ──────────────────────────────────────────────────────────────────────
-        link      ok       5.0 pages/s
         store     warning  slow
+        link      ok       45 exchanges, 0 bad pages
+                  ok       clock, chains
         ── Events ──────────────────────────────────────────────────────────────────────
         2026-01-31T12:00:00Z  status     7  boot boot=3
-
 
         q quits
         ");

@@ -72,6 +72,7 @@ impl House {
         let stop = Arc::new(AtomicBool::new(false));
         let engine = Engine {
             core,
+            begin: Vec::new(),
             link: wire.clone(),
             store: writer.handle(),
             committed,

@@ -81,6 +81,8 @@ pub struct Opened {
     pub store: MeterStore,
     /// The newest settled state; `None` at the very first start.
     pub durable: Option<Durable>,
+    /// A damaged database was put aside, and this one begun anew.
+    pub replaced: bool,
     /// What a person should know, one line each.
     pub notices: Vec<String>,
 }
@@ -110,6 +112,7 @@ impl MeterStore {
         let folder = state.join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(|source| StoreError::File { file: folder.clone(), source })?;
         let (database, notices) = Database::open(&folder.join(DATABASE), &schema(), durability)?;
+        let replaced = notices.iter().any(|n| matches!(n, Notice::MovedAside { .. }));
         let mut notices: Vec<String> =
             notices.iter().filter(|n| **n != Notice::Created).map(ToString::to_string).collect();
         let ring_path = folder.join(RING);
@@ -151,7 +154,7 @@ impl MeterStore {
                 notices.push(format!("{}: newest row is {stored}, the settled state knows {known}", id.spec().name));
             }
         }
-        Ok(Opened { store, durable, notices })
+        Ok(Opened { store, durable, replaced, notices })
     }
 
     /// Makes one unit durable.

@@ -66,7 +66,7 @@ fn all(store: &MeterStore, id: LoggerId) -> Vec<Row> {
 #[test]
 fn rows_and_state_come_back_and_verify() {
     let dir = tempfile::tempdir().unwrap();
-    let Opened { mut store, durable, notices } = open(dir.path());
+    let Opened { mut store, durable, notices, .. } = open(dir.path());
     assert_eq!((durable, notices), (None, vec![]));
     let mut life = Life::new(None);
     let mut written: BTreeMap<usize, Vec<Row>> = BTreeMap::new();
@@ -113,13 +113,13 @@ fn the_newer_of_database_and_ring_wins_both_ways() {
     store.apply(&life.row(LoggerId::Load)).unwrap();
     drop(store);
     std::fs::write(&ring, before).unwrap();
-    let Opened { mut store, durable, notices } = open(dir.path());
+    let Opened { mut store, durable, notices, .. } = open(dir.path());
     assert_eq!((durable, notices), (Some(life.durable), vec![]));
     store.apply(&life.row(LoggerId::Load)).unwrap();
     drop(store);
     // No ring at all: the database's state, and a new ring.
     std::fs::remove_file(&ring).unwrap();
-    let Opened { mut store, durable, notices } = open(dir.path());
+    let Opened { mut store, durable, notices, .. } = open(dir.path());
     assert_eq!((durable, notices), (Some(life.durable), vec![]));
     store.apply(&life.minute()).unwrap();
     drop(store);
@@ -139,7 +139,7 @@ fn after_a_corrupt_database_the_ring_carries_on() {
     let garbage = vec![0x11; 100_000];
     std::fs::write(folder.join(DATABASE), &garbage).unwrap();
     assert!(!verify_stopped(dir.path()).unwrap().ok());
-    let Opened { mut store, durable, notices } = open(dir.path());
+    let Opened { mut store, durable, notices, .. } = open(dir.path());
     assert_eq!(durable, Some(life.durable));
     assert!(notices[0].contains("meter.db.corrupt-1"), "{notices:?}");
     assert_eq!(std::fs::read(folder.join("meter.db.corrupt-1")).unwrap(), garbage);
@@ -163,7 +163,7 @@ fn an_exchanged_ring_never_leads_to_rows_written_twice() {
     let (mut file, _, _) = RegisterRing::open(&ring, Sync::Full).unwrap();
     file.write(1_000_000, &old).unwrap();
     drop(file);
-    let Opened { mut store, durable, notices } = open(dir.path());
+    let Opened { mut store, durable, notices, .. } = open(dir.path());
     assert_eq!(durable, Some(life.durable));
     assert!(notices[0].contains("load row 2 is newer than the register ring"), "{notices:?}");
     store.apply(&life.row(LoggerId::Load)).unwrap();

@@ -17,6 +17,8 @@ use super::minutes::{Minutes, minute_of};
 use super::nv::{self, Loaded, Pair, Ring, Slot};
 use super::streams::Streams;
 use super::{Board, FIRMWARE_VERSION, NoInit};
+use crate::pq::events::Kind;
+use crate::pq::{self, Done, Notice, Value};
 use crate::{CHANNELS, Cumulative, Metrology, WindowEnd};
 
 /// Windows without clipping after which the next clipped one is told again: one second.
@@ -217,8 +219,15 @@ impl<B: Board> App<B> {
             app.metrology.restore(&stored.cumulative);
         }
         app.metrology.set_clock(t_samples);
+        app.watch_power_quality();
         app.begin(damaged);
         app
+    }
+
+    /// Begins the watch of power quality anew, with the configuration in force.
+    fn watch_power_quality(&mut self) {
+        let (config, calibration) = (&self.config, &self.calibration);
+        self.board.with_power_quality(|pq| pq.configure(config, calibration));
     }
 
     /// Stores that there was a start.
@@ -248,11 +257,16 @@ impl<B: Board> App<B> {
     pub fn sample(&mut self, counts: &[i32; CHANNELS]) -> bool {
         self.streams.raw(self.metrology.t_samples(), counts);
         let ended = self.metrology.push(counts);
-        if let Some(values) = self.metrology.half_cycle() {
-            self.streams.half_cycle(&values);
+        let half = self.metrology.half_cycle();
+        if let Some(values) = &half {
+            self.streams.half_cycle(values);
         }
         if let Some(end) = ended {
             self.close_window(&end);
+        }
+        let (y, grid) = (self.metrology.samples(), &self.grid);
+        if let Some(done) = self.board.with_power_quality(|pq| pq.push(y, half.as_ref(), grid)) {
+            self.power_quality(&done);
         }
         self.news |= self.streams.ready();
         self.poll_in -= 1;
@@ -270,6 +284,53 @@ impl<B: Board> App<B> {
             self.close_window(end);
         }
         ended.is_some()
+    }
+
+    /// Carries on what the watch of power quality found in the last sample.
+    fn power_quality(&mut self, done: &Done) {
+        if let Some(channel) = done.channel {
+            let (streams, t) = (&mut self.streams, self.metrology.t_samples());
+            self.board.with_power_quality(|pq| streams.spectrum(t, channel, pq.harmonics()));
+        }
+        if done.window {
+            let window = self.board.with_power_quality(|pq| pq.window().map(|w| w.values)).flatten();
+            let values = window.unwrap_or_default();
+            for k in 0..PHASES {
+                let ppm = |place: Value| values[place as usize + k].map(|ratio| (ratio * 1e6) as u32);
+                if let Some(u) = ppm(Value::ThdU) {
+                    self.metrology.distortion(k, u, ppm(Value::ThdI));
+                }
+            }
+        }
+        if done.notices {
+            while let Some(Some(notice)) = self.board.with_power_quality(|pq| pq.notice()) {
+                if let Notice::Event(event) = notice {
+                    self.voltage_event(&event);
+                }
+            }
+        }
+    }
+
+    /// A dip, swell, interruption or rapid change: told when it begins (as far as that is known) and when it is over.
+    fn voltage_event(&mut self, event: &pq::events::Event) {
+        let code = match event.kind {
+            Kind::Dip => EventCode::DIP,
+            Kind::Swell => EventCode::SWELL,
+            Kind::Interruption => EventCode::INTERRUPTION,
+            Kind::Rapid => EventCode::RAPID_VOLTAGE_CHANGE,
+        };
+        let phase = match event.channels {
+            0b001 => 1,
+            0b010 => 2,
+            0b100 => 3,
+            _ => 0,
+        };
+        let duration_us = event.duration.map_or(-1, |samples| {
+            let us = u128::from(samples) * 65_536_000_000 / u128::from(self.grid.rate_q16.max(1));
+            i64::try_from(us).unwrap_or(i64::MAX)
+        });
+        let phases = i64::from(event.channels) | i64::from(event.steady_mv) << 8;
+        self.event(code, phase, [phases, i64::from(event.extreme_mv), duration_us, event.start as i64]);
     }
 
     fn close_window(&mut self, end: &WindowEnd) {
@@ -440,6 +501,7 @@ impl<B: Board> App<B> {
         }
         self.config = config;
         self.calibration = calibration;
+        self.watch_power_quality();
         self.config_hash = config_hash(&config, &calibration);
         self.guard.configure(&config);
         self.debounce.set_limit(config.debounce_ms);

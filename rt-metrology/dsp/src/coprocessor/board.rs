@@ -1,5 +1,6 @@
 //! The hardware below the application: non-volatile memory, clock, inputs and outputs.
 
+use crate::pq::PowerQuality;
 use metrology_link::payload::{Calibration, ClockQuality, Inputs, LcdFrame, MeterConfig, Outputs, PULSE_INPUTS};
 
 /// What a board provides. Nothing here may block for longer than a sample period times the depth of the board's sample
@@ -33,6 +34,12 @@ pub trait Board {
     /// factory with.
     fn factory(&self) -> (MeterConfig, Calibration) {
         (MeterConfig::default(), Calibration::default())
+    }
+    /// Lends the memory in which power quality is watched, some 70 KiB, to `f`. A board without it gives `None`, as it
+    /// is by default: then there are no spectra and no voltage events, and distortions are absent.
+    fn with_power_quality<R>(&mut self, f: impl FnOnce(&mut PowerQuality) -> R) -> Option<R> {
+        let _ = f;
+        None
     }
     /// Restarts the processor. A board that is simulated notes it and restarts later.
     fn reset(&mut self, warm: bool);

@@ -120,13 +120,13 @@ impl<B: Board> Coprocessor<B> {
             if let Some((id, command)) = command {
                 self.execute(id, &command);
             }
-            if self.app.last_reply != *self.end.last_reply() || self.app.event_ack != self.end.event_ack() {
-                self.app.last_reply = *self.end.last_reply();
-                self.app.event_ack = self.end.event_ack();
-                self.app.save_state();
-            }
         }
+        let last_reply = core::mem::replace(&mut self.app.last_reply, *self.end.last_reply());
         self.arm();
+        let event_ack = core::mem::replace(&mut self.app.event_ack, self.end.event_ack());
+        if (last_reply, event_ack) != (self.app.last_reply, self.app.event_ack) {
+            self.app.save_state();
+        }
         self.reset_if_due();
         out
     }

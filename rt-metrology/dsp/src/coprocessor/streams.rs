@@ -3,7 +3,12 @@
 use metrology_link::codec::encode;
 use metrology_link::payload::{STREAM_DATA, Second, StreamChunk, StreamKind};
 
+use crate::pq::harmonics::{Harmonics, ORDERS};
 use crate::{CHANNELS, HalfCycle};
+
+/// Bytes of a spectrum: channel, periods, 16 bits of zero, direct component, subgroups of orders 1 to 50, and
+/// interharmonic subgroups above orders 0 to 50, as 32-bit floating point in V or A. Two fit into a chunk.
+const SPECTRUM_BYTES: usize = 4 + 4 * (1 + ORDERS + ORDERS + 1);
 
 /// Complete chunks waiting for a page. At 32 kS/s raw samples fill a chunk in 1.4 ms; four ride out 5.7 ms without an
 /// exchange. More would only move the loss: an interrupted link loses anyway, and the numbers tell how much.
@@ -90,6 +95,22 @@ impl Streams {
         self.push(StreamKind::HalfCycleRms, values.t_samples, values.channels, item.get(..len).unwrap_or(&[]));
     }
 
+    /// The spectrum of one channel; `t_samples` is when it was made, a few milliseconds after its window's end.
+    pub fn spectrum(&mut self, t_samples: u64, channel: usize, harmonics: &Harmonics) {
+        if !self.wants(StreamKind::Spectrum) {
+            return;
+        }
+        let mut item = [0; SPECTRUM_BYTES];
+        (item[0], item[1]) = (channel as u8, harmonics.cycles as u8);
+        let values = [harmonics.dc].into_iter();
+        let values = values.chain(harmonics.subgroup[1..].iter().copied()).chain(harmonics.inter);
+        for (bytes, value) in item[4..].chunks_exact_mut(4).zip(values) {
+            bytes.copy_from_slice(&value.to_le_bytes());
+        }
+        // Items have their channel inside: the chunk's mask is for items that are alike.
+        self.push(StreamKind::Spectrum, t_samples, 0, &item);
+    }
+
     /// One window. Windows are the beat of the other slow streams too: their open chunks become complete.
     pub fn window(&mut self, values: &Second) {
         if self.wants(StreamKind::Window200ms) {
@@ -99,6 +120,7 @@ impl Streams {
         }
         self.close(StreamKind::Window200ms);
         self.close(StreamKind::HalfCycleRms);
+        self.close(StreamKind::Spectrum);
     }
 
     fn push(&mut self, kind: StreamKind, t_samples: u64, channels: u8, item: &[u8]) {

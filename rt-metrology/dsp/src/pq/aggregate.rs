@@ -216,7 +216,10 @@ mod tests {
         let windows: Vec<_> = (6..25).map(|k| (k, if k == 13 { 0.0 } else { 230.0 }, k == 20)).collect();
         let done = feed(&windows);
         let two: Vec<_> = done.iter().filter_map(|c| c.two_hours).collect();
-        assert_eq!(two.iter().map(|t| (t.interval, t.parts, t.flagged)).collect::<Vec<_>>(), [(0, 6, false), (1, 12, true)]);
+        assert_eq!(
+            two.iter().map(|t| (t.interval, t.parts, t.flagged)).collect::<Vec<_>>(),
+            [(0, 6, false), (1, 12, true)]
+        );
         assert!((two[1].values[0].unwrap() - 230.0 * f32::sqrt(11.0 / 12.0)).abs() < 1e-3);
     }
 

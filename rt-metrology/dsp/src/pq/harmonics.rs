@@ -183,7 +183,10 @@ mod tests {
     fn iec_61000_4_7_5_5_1_a_subgroup_is_the_line_and_its_neighbours() {
         for cycles in [10, 12] {
             let c = cycles as f64;
-            let h = spectrum(cycles, &[(c, 1.0), (5.0 * c - 1.0, 0.3), (5.0 * c, 0.4), (5.0 * c + 1.0, 1.2), (5.0 * c + 2.0, 9.0)]);
+            let h = spectrum(
+                cycles,
+                &[(c, 1.0), (5.0 * c - 1.0, 0.3), (5.0 * c, 0.4), (5.0 * c + 1.0, 1.2), (5.0 * c + 2.0, 9.0)],
+            );
             assert!(near(h.subgroup[1], 1.0) && near(h.subgroup[5], 1.3), "{}", h.subgroup[5]);
             assert!(near(h.line[5].abs(), 0.4));
             assert!(near(h.subgroup[4], 0.0) && near(h.subgroup[6], 0.0));
@@ -255,6 +258,6 @@ mod tests {
 
     #[test]
     fn size() {
-        assert_eq!(size_of::<Harmonics>(), if cfg!(target_pointer_width = "64") { HARMONICS_BYTES + 4 } else { HARMONICS_BYTES - 4 });
+        assert!(size_of::<Harmonics>() <= HARMONICS_BYTES, "{}", size_of::<Harmonics>());
     }
 }

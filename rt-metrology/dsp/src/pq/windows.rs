@@ -8,7 +8,7 @@
 
 use super::math::sqrt;
 use super::resample::Span;
-use crate::design::{CHANNELS, POSITION_BITS};
+use crate::design::CHANNELS;
 use crate::half_cycle::HalfCycle;
 use metrology_link::payload::Grid;
 
@@ -16,6 +16,9 @@ use metrology_link::payload::Grid;
 const TEN_MINUTES_US: i64 = 600_000_000;
 /// Windows that can be open at a time: one, and another that a tick began.
 const OPEN: usize = 2;
+
+/// A place between two samples: the one before, and the way to the next, Q24.
+pub type Place = (u64, u32);
 
 /// A window that has ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,8 +41,7 @@ pub struct Closed {
 #[derive(Clone, Copy, Debug)]
 struct Open {
     begin: u64,
-    index: u64,
-    fraction: u32,
+    at: Place,
     interval: i64,
     halves: u32,
     length: u64,
@@ -66,10 +68,10 @@ impl Windows {
         *self = Windows { open: [None; OPEN], cycles };
     }
 
-    /// A half-cycle ended between the samples `index` and the next (numbers of the ring), `half.half.fraction` after the
-    /// first; `t` is the sample clock there. Gives the window that ended with it; two never end together, since then
-    /// the tick began none.
-    pub fn step(&mut self, t: u64, index: u64, half: &HalfCycle, grid: &Grid) -> Option<Closed> {
+    /// A half-cycle ended at the sample clock `t`, which is the place `at` (sample and fraction) among the samples that
+    /// come 2^`octaves` times more slowly. Gives the window that ended with it; two never end together, since then the
+    /// tick began none.
+    pub fn step(&mut self, t: u64, at: Place, octaves: u32, half: &HalfCycle, grid: &Grid) -> Option<Closed> {
         let values = &half.half;
         let whole_half = values.synchronous;
         for open in self.open.iter_mut().flatten() {
@@ -91,7 +93,7 @@ impl Windows {
         let mut restart = newest.is_none();
         for (k, slot) in self.open.iter_mut().enumerate() {
             if let Some(open) = slot.filter(|o| o.halves >= due) {
-                closed = Some(open.close(t, due));
+                closed = Some(open.close(t, due, octaves));
                 *slot = None;
                 restart |= Some(k) == newest;
             }
@@ -107,23 +109,15 @@ impl Windows {
                 self.open.swap(0, 1);
             }
             let slot = usize::from(self.open[0].is_some());
-            self.open[slot] = Some(Open {
-                begin: t,
-                index,
-                fraction: values.fraction,
-                interval,
-                halves: 0,
-                length: 0,
-                squares: [0; CHANNELS],
-                whole: true,
-            });
+            self.open[slot] =
+                Some(Open { begin: t, at, interval, halves: 0, length: 0, squares: [0; CHANNELS], whole: true });
         }
         closed
     }
 }
 
 impl Open {
-    fn close(&self, end: u64, due: u32) -> Closed {
+    fn close(&self, end: u64, due: u32, octaves: u32) -> Closed {
         let mut rms = [0.0; CHANNELS];
         for (rms, sum) in rms.iter_mut().zip(self.squares) {
             *rms = sqrt(sum.checked_div(u128::from(self.length)).unwrap_or(0) as f32);
@@ -131,15 +125,13 @@ impl Open {
         Closed {
             begin: self.begin,
             end,
-            span: Span { index: self.index, fraction: self.fraction, length: self.length },
+            span: Span { index: self.at.0, fraction: self.at.1, length: self.length >> octaves },
             interval: self.interval,
             rms,
             whole: self.whole && self.halves == due,
         }
     }
 }
-
-const _: () = assert!(POSITION_BITS == 24);
 
 #[cfg(test)]
 mod tests {
@@ -164,13 +156,13 @@ mod tests {
                 },
                 ..HalfCycle::default()
             };
-            if let Some(w) = windows.step(80 * n, 80 * n, &half, &grid) {
+            if let Some(w) = windows.step(80 * n, (40 * n, 7), 1, &half, &grid) {
                 let (begin, end) = (w.begin / 80, w.end / 80);
                 let squares: u64 = (begin + 1..=end).map(|n| n * n).sum();
                 let rms = f64::sqrt(squares as f64 / (end - begin) as f64);
                 // Mean squares are whole numbers.
                 assert!((f64::from(w.rms[2]) - rms).abs() < 0.51 / rms, "{} {rms}", w.rms[2]);
-                assert_eq!((w.span.index, w.span.length), (w.begin, (w.end - w.begin) << 24));
+                assert_eq!(w.span, Span { index: w.begin / 2, fraction: 7, length: (w.end - w.begin) << 23 });
                 out.push((begin, end, w.interval, w.whole));
             }
         }

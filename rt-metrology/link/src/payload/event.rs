@@ -31,9 +31,10 @@ impl EventCode {
     pub const GRID_SET: EventCode = EventCode(12);
     /// A non-volatile record was unreadable and skipped or recovered. args: area, count.
     pub const NV_ERROR: EventCode = EventCode(13);
-    /// Voltage dip. args: depth, duration.
+    /// Voltage dip (IEC 61000-4-30 5.4). args: mask of the voltages that took part, lowest voltage mV, duration µs (-1 when
+    /// it begins: it is told again when it is over), sample clock at its begin.
     pub const DIP: EventCode = EventCode(14);
-    /// Voltage swell. args: height, duration.
+    /// Voltage swell. args: mask, highest voltage mV, duration µs or -1, begin, as for a dip.
     pub const SWELL: EventCode = EventCode(15);
     /// The coprocessor opened the breaker by itself. args: voltage mV, duration ms.
     pub const OVERVOLTAGE_TRIP: EventCode = EventCode(16);
@@ -41,10 +42,14 @@ impl EventCode {
     pub const COMMAND_REFUSED: EventCode = EventCode(17);
     /// A complete image is staged. args: image id, bytes.
     pub const IMAGE_STAGED: EventCode = EventCode(18);
+    /// Voltage interruption (5.5), all voltages below 5 %. args: as for a dip, which it is a part of.
+    pub const INTERRUPTION: EventCode = EventCode(19);
+    /// Rapid voltage change (5.11). args: mask of its one voltage and, above bit 8, dUss in mV; dUmax mV, duration µs, begin.
+    pub const RAPID_VOLTAGE_CHANGE: EventCode = EventCode(20);
 
     /// Name for people; `None` for a code this version does not know.
     pub fn name(self) -> Option<&'static str> {
-        const NAMES: [&str; 18] = [
+        const NAMES: [&str; 20] = [
             "boot",
             "inputs-changed",
             "power-fail",
@@ -63,6 +68,8 @@ impl EventCode {
             "overvoltage-trip",
             "command-refused",
             "image-staged",
+            "interruption",
+            "rapid-voltage-change",
         ];
         NAMES.get(usize::from(self.0).checked_sub(1)?).copied()
     }

@@ -12,7 +12,9 @@ pub enum StreamKind {
     HalfCycleRms = 0,
     /// Quantities of one 10/12-cycle window: per item one encoded `Second`.
     Window200ms = 1,
-    /// Spectra. No sender yet: a subscription is accepted and stays silent.
+    /// Spectra of 10/12-cycle windows: per item one channel. Its number (u8), the periods in the window (u8), 16 bits
+    /// of zero, then f32 in V or A: direct component, subgroups of orders 1 to 50, interharmonic centred subgroups above
+    /// orders 0 to 50. A coprocessor without the memory for it accepts a subscription and stays silent.
     Spectrum = 2,
     /// Raw samples: per item a 24-bit signed integer for each channel of the mask.
     Raw = 3,

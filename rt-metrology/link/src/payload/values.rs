@@ -49,11 +49,11 @@ pub struct PhaseSums {
     pub pf_windows: u64,
     /// Sum of the signed power factor, ppm.
     pub pf_ppm: i64,
-    /// Windows in which THD was computed (0 until the spectrum exists).
+    /// Windows in which the voltage's THD was computed (0 without spectra).
     pub thd_windows: u64,
     /// Sum of voltage THD, ppm.
     pub thd_u_ppm: u64,
-    /// Sum of current THD, ppm.
+    /// Sum of current THD over the same windows, ppm; a window without current adds nothing.
     pub thd_i_ppm: u64,
 }
 
@@ -185,7 +185,7 @@ impl Valid {
     pub const I: u32 = 1 << 3;
     /// Power factor of phase 1 (bits 6 to 8): current above the starting threshold.
     pub const PF: u32 = 1 << 6;
-    /// THD of phase 1 (bits 9 to 11).
+    /// THD of the voltage of phase 1 (bits 9 to 11).
     pub const THD: u32 = 1 << 9;
     /// Frequency tracked and inside 42.5 to 69 Hz.
     pub const F: u32 = 1 << 12;
@@ -197,6 +197,8 @@ impl Valid {
     pub const PF_TOTAL: u32 = 1 << 15;
     /// Temperature sensor answered.
     pub const TEMPERATURE: u32 = 1 << 16;
+    /// THD of the current of phase 1 (bits 17 to 19): there was a fundamental current to relate to.
+    pub const THD_I: u32 = 1 << 17;
 
     /// Whether the per-phase flag `first` (its L1 bit) is set for phase `k` (0 to 2).
     pub fn phase(self, first: u32, k: usize) -> bool {

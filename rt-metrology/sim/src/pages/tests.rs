@@ -20,7 +20,11 @@ fn a_quiet_day_has_1440_minutes_and_exact_energy() {
     let records = records(&items);
     assert!(matches!(items[0], Item::Hello(h) if h.memory_reset && h.boots == 1));
     assert_eq!(records[0].kind, HistoryKind::Boot);
-    assert_eq!(records.iter().filter(|r| r.kind == HistoryKind::Minute).count(), 1440, "the last minute ends with the life");
+    assert_eq!(
+        records.iter().filter(|r| r.kind == HistoryKind::Minute).count(),
+        1440,
+        "the last minute ends with the life"
+    );
     for pair in records[1..].windows(2) {
         assert_eq!((pair[1].seq, pair[1].minute), (pair[0].seq + 1, pair[0].minute + 1));
         let (a, b) = (&pair[0].snapshot, &pair[1].snapshot);

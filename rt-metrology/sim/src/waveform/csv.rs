@@ -1,7 +1,7 @@
 //! CSV with one header line: a column per channel, a row per sample.
 //!
 //! The separator is found in the header (tab, semicolon or comma). With semicolons or tabs a decimal comma is understood.
-//! Roles come from `--columns` by position, or from the header's names.
+//! Roles come from `--channels` by name, from `--columns` by position, or from the header's names.
 
 use std::path::Path;
 
@@ -72,6 +72,13 @@ fn is_time(name: &str) -> bool {
 
 /// One role (or none) per column.
 fn roles(path: &Path, names: &[&str], options: &LoadOptions) -> Result<Vec<Option<Role>>, WaveformError> {
+    if let Some(list) = &options.channels {
+        let mut roles = vec![None; names.len()];
+        for (role, k) in super::by_names(path, names, list)? {
+            roles[k] = Some(role);
+        }
+        return Ok(roles);
+    }
     let Some(given) = &options.columns else {
         return Ok(names.iter().map(|n| Role::parse(n).ok().or_else(|| Role::from_name(n, "", ""))).collect());
     };

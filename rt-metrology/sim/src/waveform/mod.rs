@@ -199,7 +199,7 @@ impl Place {
 /// How to read a waveform file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadOptions {
-    /// `U1=NAME,I1=NAME,...` (`--channels`, COMTRADE): name or `#number` of the recorded channel for each role. Only
+    /// `U1=NAME,I1=NAME,...` (`--channels`): name or `#number` of the recorded channel or column for each role. Only
     /// these are used then.
     pub channels: Option<String>,
     /// Roles by position (`--columns`, CSV): `u,i` or `u1,i1,…`, `-` skips a column.
@@ -348,9 +348,6 @@ impl Waveform {
     }
 
     fn from_csv(path: &Path, options: &LoadOptions) -> Result<Waveform, WaveformError> {
-        if options.channels.is_some() {
-            return Err(WaveformError::Option("--channels is for COMTRADE; CSV takes --columns u1,i1,...".to_owned()));
-        }
         let table = csv::load(path, options)?;
         let period = options.rate.map(|r| 1.0 / r).or(table.period_s).ok_or_else(|| {
             WaveformError::Option(format!("{}: no time column: give --rate SAMPLES_PER_SECOND", path.display()))
@@ -514,6 +511,34 @@ fn by_ratio(analog: &comtrade::Analog, line: bool) -> Option<f64> {
     })
 }
 
+/// Reads `--channels`: for each role the index of the recorded channel, by name (any case) or `#number`.
+fn by_names(path: &Path, names: &[&str], list: &str) -> Result<Vec<(Role, usize)>, WaveformError> {
+    let mut chosen: Vec<(Role, usize)> = Vec::new();
+    for part in list.split(',').filter(|p| !p.trim().is_empty()) {
+        let (role, name) = part
+            .split_once('=')
+            .ok_or_else(|| WaveformError::Option(format!("--channels: {part:?} is not ROLE=NAME")))?;
+        let role = Role::parse(role)?;
+        let name = name.trim();
+        let by_number = name.strip_prefix('#').and_then(|n| n.parse::<usize>().ok()?.checked_sub(1));
+        let found = names
+            .iter()
+            .position(|n| *n == name)
+            .or_else(|| names.iter().position(|n| n.to_lowercase() == name.to_lowercase()))
+            .or(by_number.filter(|k| *k < names.len()));
+        let Some(k) = found else {
+            let some: Vec<&str> = names.iter().copied().take(12).collect();
+            let text = format!("{}: no channel {name:?}; it has {}, ...", path.display(), some.join(", "));
+            return Err(WaveformError::Option(text));
+        };
+        if chosen.iter().any(|c| c.0 == role) {
+            return Err(WaveformError::Option(format!("--channels: {part} is the second for its role")));
+        }
+        chosen.push((role, k));
+    }
+    Ok(chosen)
+}
+
 /// Which recorded channel feeds which role, and whether its sign is turned.
 fn choose(
     path: &Path,
@@ -522,30 +547,8 @@ fn choose(
 ) -> Result<Vec<(Role, usize, bool)>, WaveformError> {
     let mut chosen: Vec<(Role, usize, bool)> = Vec::new();
     if let Some(list) = &options.channels {
-        for part in list.split(',').filter(|p| !p.trim().is_empty()) {
-            let (role, name) = part
-                .split_once('=')
-                .ok_or_else(|| WaveformError::Option(format!("--channels: {part:?} is not ROLE=NAME")))?;
-            let role = Role::parse(role)?;
-            let name = name.trim();
-            let by_number = name.strip_prefix('#').and_then(|n| n.parse::<usize>().ok()?.checked_sub(1));
-            let found = record
-                .analog
-                .iter()
-                .position(|a| a.name == name)
-                .or_else(|| record.analog.iter().position(|a| a.name.to_lowercase() == name.to_lowercase()))
-                .or(by_number.filter(|k| *k < record.analog.len()));
-            let Some(k) = found else {
-                let names: Vec<&str> = record.analog.iter().map(|a| a.name.as_str()).take(12).collect();
-                let text = format!("{}: no channel {name:?}; it has {}, ...", path.display(), names.join(", "));
-                return Err(WaveformError::Option(text));
-            };
-            if chosen.iter().any(|c| c.0 == role) {
-                return Err(WaveformError::Option(format!("--channels: {part} is the second for its role")));
-            }
-            chosen.push((role, k, false));
-        }
-        return Ok(chosen);
+        let names: Vec<&str> = record.analog.iter().map(|a| a.name.as_str()).collect();
+        return Ok(by_names(path, &names, list)?.into_iter().map(|(role, k)| (role, k, false)).collect());
     }
     for (k, a) in record.analog.iter().enumerate() {
         if let Some(role) = Role::from_name(&a.name, &a.phase, &a.unit)

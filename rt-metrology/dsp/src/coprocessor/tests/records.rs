@@ -175,6 +175,64 @@ fn full_rings_lose_the_oldest_and_tell() {
 }
 
 #[test]
+fn an_acknowledgement_of_the_future_is_not_believed() {
+    let mut board = MemBoard::new();
+    board.factory.debounce_ms = 1;
+    let mut rig = Rig::start(board, ResetCause::PowerOn, None);
+    rig.run_ms(50);
+    let mut down = [0; PAGE];
+    rig.host.emit(&mut down);
+    // `event_ack` of the control, with the page's CRC made right again.
+    down[24 + 8..24 + 16].fill(0xff);
+    let crc = metrology_link::page::crc32(&down[..PAGE - 4]);
+    down[PAGE - 4..].copy_from_slice(&crc.to_le_bytes());
+    let up = rig.cop.exchange(&down);
+    rig.receive(&up);
+    rig.linked = false;
+    for _ in 0..300 {
+        rig.cop.board_mut().inputs ^= 1;
+        rig.run_ms(2);
+    }
+    assert_eq!(rig.cop.hello().events_lost, 300 - EVENT_SLOTS);
+}
+
+#[test]
+fn a_damaged_record_is_lost_and_told() {
+    let mut board = MemBoard::new();
+    board.factory.debounce_ms = 1;
+    let mut rig = Rig::start(board, ResetCause::PowerOn, None);
+    rig.linked = false;
+    for _ in 0..4 {
+        rig.cop.board_mut().inputs ^= 1;
+        rig.run_ms(2);
+    }
+    // In the counters of record 3 and the arguments of event 2.
+    let nv = &mut rig.cop.board_mut().nv;
+    nv[crate::coprocessor::nv::HISTORY_AT + 3 * crate::coprocessor::nv::HISTORY_SLOT + 100] ^= 1;
+    nv[crate::coprocessor::nv::EVENTS_AT + 2 * crate::coprocessor::nv::EVENT_SLOT + 40] ^= 1;
+    let mut rig = rig.restart(ResetCause::PowerOn, false, 1000);
+    rig.linked = true;
+    rig.run_ms(100);
+    assert!(rig.history().iter().map(|r| r.seq).eq([1, 2, 4, 5, 6]));
+    assert!(rig.events().iter().map(|e| e.seq).eq([1, 3, 4, 5, 6, 7]));
+    assert_eq!(rig.host.stats().history_lost, 1);
+    assert_eq!(rig.host.stats().events_lost, 1);
+    assert_eq!(rig.events_of(EventCode::NV_ERROR)[0].args[0], 2);
+}
+
+#[test]
+fn setting_the_clock_is_no_down_time() {
+    let mut rig = Rig::fresh();
+    rig.run_ms(500);
+    let grid = Grid { id: 1, utc_us: rig.cop.grid().utc_us + 3_600_000_000, ..*rig.cop.grid() };
+    assert_eq!(rig.command(Command::SetGrid(grid)).status, ReplyStatus::Done);
+    let open = rig.cop.t_samples() - rig.cop.billing().snapshot.t_samples;
+    let rig = rig.restart(ResetCause::Watchdog, false, 0);
+    let open_us = open * 1_000_000 / RATE;
+    assert_eq!(rig.cop.hello().down_us, open_us, "the open window, and no hour");
+}
+
+#[test]
 fn clipping_is_told_once_per_burst() {
     let mut rig = Rig::fresh();
     rig.run_ms(500);

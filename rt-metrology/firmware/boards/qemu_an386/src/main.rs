@@ -7,34 +7,42 @@
 //! ```
 //!
 //! `vector IN OUT` runs the samples of a file through the engine and writes what each window left, for comparison
-//! with a run of the same code on the host ([`vector`]).
+//! with a run of the same code on the host ([`vector`]). `live IN MEMORY [FACTORY]` is the whole coprocessor: samples
+//! and the host's pages from a pipe, its own pages out over UART 0, non-volatile memory in a file ([`live`]).
 #![no_std]
 #![no_main]
 
+mod live;
 mod semihost;
+mod stack;
+mod structures;
+mod uart;
 mod vector;
 
 use cortex_m_rt::entry;
-use cortex_m_semihosting::hprintln;
+use cortex_m_semihosting::heprintln;
 
-/// Two paths of the host and the name of the mode.
+/// Three paths of the host and the name of the mode.
 const ARGUMENTS_BYTES: usize = 512;
 
 #[entry]
 fn main() -> ! {
     let mut buffer = [0; ARGUMENTS_BYTES];
-    let done = match semihost::arguments(&mut buffer) {
-        Some([b"vector\0", input, output]) => vector::run(input, output),
-        _ => Err("usage: vector IN OUT"),
+    let done = match semihost::arguments::<4>(&mut buffer) {
+        Some([b"vector\0", input, output, _]) => vector::run(input, output),
+        Some([b"live\0", input, memory, factory]) => live::run(input, memory, factory),
+        _ => Err("usage: vector IN OUT, or live IN MEMORY [FACTORY]"),
     };
     if let Err(reason) = done {
-        hprintln!("qemu-an386: {}", reason);
+        heprintln!("qemu-an386: {}", reason);
     }
+    let (used, room) = stack::high_water();
+    heprintln!("qemu-an386: stack {} of {} bytes", used, room);
     semihost::exit(done.is_ok())
 }
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    hprintln!("{}", info);
+    heprintln!("{}", info);
     semihost::exit(false)
 }

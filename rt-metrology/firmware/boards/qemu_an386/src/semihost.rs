@@ -12,6 +12,8 @@ pub enum Mode {
     Read = nr::open::R_BINARY as isize,
     /// Write a new file.
     Create = nr::open::W_TRUNC_BINARY as isize,
+    /// Read and write an existing file.
+    Update = nr::open::RW_BINARY as isize,
 }
 
 /// An open file. Never closed: the program ends with QEMU.
@@ -52,6 +54,20 @@ impl File {
         unsafe { syscall(nr::WRITE, &block) == 0 }
     }
 
+    /// The next operation begins at byte `at`; false for what is no file (a pipe).
+    pub fn seek(&self, at: usize) -> bool {
+        let block = [self.handle, at];
+        // SAFETY: SEEK takes {handle, absolute position}.
+        unsafe { syscall(nr::SEEK, &block) == 0 }
+    }
+
+    /// Length in bytes; 0 when there is none.
+    pub fn length(&self) -> usize {
+        let block = [self.handle];
+        // SAFETY: FLEN takes {handle}.
+        let length = unsafe { syscall(nr::FLEN, &block) };
+        if (length as isize) < 0 { 0 } else { length }
+    }
 }
 
 /// The words given to QEMU's `-semihosting-config arg=…`, split at blanks, each ended by a zero byte, in `buffer`.

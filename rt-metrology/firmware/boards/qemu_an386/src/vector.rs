@@ -15,13 +15,12 @@
 //! All little-endian.
 
 use crate::semihost::{File, Mode};
+use crate::structures;
 use metrology_dsp::{CHANNELS, Cumulative, Metrology};
-use metrology_link::codec::{Wire, decode, encode};
-use metrology_link::payload::{Calibration, MeterConfig, Second};
+use metrology_link::codec::{Wire, encode};
+use metrology_link::payload::Second;
 
 const MAGIC: &[u8; 8] = b"MGVEC\0\0\x01";
-/// Larger than either structure.
-const STRUCTURE_BYTES: usize = 512;
 /// Records read at once: 4480 bytes of stack, and 50 host calls a second of signal.
 const RECORDS: usize = 160;
 const RECORD_BYTES: usize = CHANNELS * 4;
@@ -30,6 +29,7 @@ const RECORD_BYTES: usize = CHANNELS * 4;
 ///
 /// # Errors
 /// In words: a file that cannot be opened or written, a head without meaning, a configuration that is impossible.
+#[inline(never)] // its frame is large, and the other mode has no use for it
 pub fn run(input: &[u8], output: &[u8]) -> Result<(), &'static str> {
     let input = File::open(input, Mode::Read).ok_or("cannot open the samples")?;
     let output = File::open(output, Mode::Create).ok_or("cannot create the results")?;
@@ -37,8 +37,7 @@ pub fn run(input: &[u8], output: &[u8]) -> Result<(), &'static str> {
     if !input.read_exact(&mut magic) || &magic != MAGIC {
         return Err("not a file of samples");
     }
-    let config: MeterConfig = structure(&input)?;
-    let calibration: Calibration = structure(&input)?;
+    let (config, calibration) = structures::read(&input)?;
     let mut metrology = Metrology::new(&config, &calibration).map_err(|_| "impossible configuration or calibration")?;
     let mut result = [0; Cumulative::BYTES + Second::LEN];
     let mut records = [0; RECORDS * RECORD_BYTES];
@@ -62,17 +61,4 @@ pub fn run(input: &[u8], output: &[u8]) -> Result<(), &'static str> {
             }
         }
     }
-}
-
-fn structure<T: Wire>(input: &File) -> Result<T, &'static str> {
-    let mut length = [0; 2];
-    let mut bytes = [0; STRUCTURE_BYTES];
-    if !input.read_exact(&mut length) {
-        return Err("the head ends early");
-    }
-    let bytes = bytes.get_mut(..usize::from(u16::from_le_bytes(length))).ok_or("a structure is too long")?;
-    if !input.read_exact(bytes) {
-        return Err("the head ends early");
-    }
-    decode(bytes).map_err(|_| "a structure has no meaning")
 }

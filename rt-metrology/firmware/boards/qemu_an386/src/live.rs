@@ -1,0 +1,241 @@
+//! The whole coprocessor: samples and the host's pages from a pipe, pages out over the UART, memory in a file.
+//!
+//! Into the pipe its writer puts frames, all numbers little-endian:
+//!
+//! | frame | bytes |
+//! |---|---|
+//! | kind: 1 samples, 2 a page of the host | 1 |
+//! | quality of the clock (`ClockQuality`; not for pages) | 1 |
+//! | number of samples, up to [`SAMPLES_LIMIT`] (not for pages) | 2 |
+//! | levels of the inputs (`Inputs`; not for pages) | 4 |
+//! | time of the board's clock after the samples, µs since 1970 UTC (not for pages) | 8 |
+//! | samples: seven counts as i32 each; page: 1024 bytes | |
+//!
+//! The samples are the program's time, so the writer paces it: 5 ms at a time give a host its answer within the 20 ms
+//! that it waits. Out of the UART come the bytes of `metrology_link::stream`: doorbells and pages.
+//!
+//! Host pages come by the pipe and not by the UART's receiver for two reasons that lie in QEMU: a semihosting call that
+//! waits for a pipe stops the thread that would feed the receiver, and that thread feeds it one byte per wake-up, which
+//! on a busy machine makes a page take longer than a host waits. Transmitting needs no other thread.
+//!
+//! The memory file must have [`NV_BYTES`] at least; its maker makes it. A killed QEMU loses nothing that was written.
+//! The factory's file holds configuration and calibration ([`structures`]). Outputs and display do not exist here.
+
+use core::mem::MaybeUninit;
+use core::ptr::{addr_of, addr_of_mut};
+
+use crate::semihost::{File, Mode};
+use crate::structures;
+use crate::uart::Uart;
+use cortex_m::peripheral::SCB;
+use metrology_dsp::CHANNELS;
+use metrology_dsp::coprocessor::{Board, Coprocessor, NV_BYTES};
+use metrology_link::PAGE;
+use metrology_link::payload::{
+    Calibration, ClockQuality, Inputs, LcdFrame, MeterConfig, Outputs, PULSE_INPUTS, ResetCause,
+};
+use metrology_link::stream::DOORBELL;
+
+const SAMPLE_BYTES: usize = CHANNELS * 4;
+/// Samples of one frame: 5 ms at 32 kS/s.
+const SAMPLES_LIMIT: usize = 160;
+const HEAD_BYTES: usize = 16;
+const KIND_SAMPLES: u8 = 1;
+const KIND_PAGE: u8 = 2;
+
+/// Written before a reset that the program asks for; QEMU's memory is zero when it starts, and is left by a reset.
+const REQUESTED: u32 = 0x5245_5345;
+
+/// [`REQUESTED`], or anything.
+#[unsafe(link_section = ".uninit.cause")]
+static mut CAUSE: MaybeUninit<u32> = MaybeUninit::uninit();
+
+/// Runs until the pipe's writer closes it. Paths end with a zero byte; without a factory's file the defaults hold.
+///
+/// # Errors
+/// In words: a file that cannot be opened or is too short, a frame that is none.
+#[inline(never)] // its frame is large, and the other mode has no use for it
+pub fn run(input: &[u8], memory: &[u8], factory: &[u8]) -> Result<(), &'static str> {
+    let memory = File::open(memory, Mode::Update).ok_or("cannot open the memory file")?;
+    let size = memory.length();
+    if size < NV_BYTES {
+        return Err("the memory file is too short");
+    }
+    let factory = match factory {
+        [] => (MeterConfig::default(), Calibration::default()),
+        name => structures::read(&File::open(name, Mode::Read).ok_or("cannot open the factory's file")?)?,
+    };
+    let input = Input { file: File::open(input, Mode::Read).ok_or("cannot open the pipe of samples")? };
+    let mut uart = Uart::new();
+    let mut bytes = [0; SAMPLES_LIMIT * SAMPLE_BYTES];
+    // The first frame tells the time, which the start needs: its samples are the first ones.
+    let Some(mut head) = input.head() else { return Ok(()) };
+    let board = QemuBoard {
+        memory,
+        size,
+        utc_us: head.utc_us,
+        offset_us: 0,
+        quality: head.quality,
+        inputs: head.inputs,
+        factory,
+    };
+    // Here and not in a static: what `start` returns is built in place, a static would be a second copy.
+    let mut coprocessor = Coprocessor::start(board, take_cause(), None);
+    let mut rung = false;
+    loop {
+        match head.kind {
+            KIND_SAMPLES => {
+                let block = bytes.get_mut(..head.count * SAMPLE_BYTES).ok_or("too many samples in a frame")?;
+                if !input.file.read_exact(block) {
+                    return Ok(());
+                }
+                let board = coprocessor.board_mut();
+                board.utc_us = head.utc_us;
+                board.inputs = head.inputs;
+                for record in block.chunks_exact(SAMPLE_BYTES) {
+                    let mut counts = [0; CHANNELS];
+                    for (count, bytes) in counts.iter_mut().zip(record.chunks_exact(4)) {
+                        *count = i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+                    }
+                    coprocessor.sample(&counts);
+                }
+            }
+            KIND_PAGE => {
+                let mut page = [0; PAGE];
+                if !input.file.read_exact(&mut page) {
+                    return Ok(());
+                }
+                uart.write(&coprocessor.exchange(&page));
+                // The level falls with an exchange; what is armed now is news.
+                rung = false;
+            }
+            _ => return Err("a frame of an unknown kind"),
+        }
+        let ready = coprocessor.data_ready();
+        if ready && !rung {
+            uart.write(&[DOORBELL]);
+        }
+        rung = ready;
+        let Some(next) = input.head() else { return Ok(()) };
+        head = next;
+    }
+}
+
+/// Why this start: asked for by the program itself, or QEMU's.
+fn take_cause() -> ResetCause {
+    // SAFETY: one thread, no interrupts; every bit pattern is a u32, and QEMU's memory is never without one.
+    let cause = unsafe { addr_of!(CAUSE).cast::<u32>().read_volatile() };
+    set_cause(0);
+    if cause == REQUESTED { ResetCause::Requested } else { ResetCause::PowerOn }
+}
+
+fn set_cause(cause: u32) {
+    // SAFETY: as in `take_cause`.
+    unsafe { addr_of_mut!(CAUSE).cast::<u32>().write_volatile(cause) };
+}
+
+struct Input {
+    file: File,
+}
+
+struct Head {
+    kind: u8,
+    count: usize,
+    quality: ClockQuality,
+    inputs: Inputs,
+    utc_us: i64,
+}
+
+impl Input {
+    /// The next frame's head; `None` at the end of the pipe.
+    fn head(&self) -> Option<Head> {
+        let mut bytes = [0; HEAD_BYTES];
+        if !self.file.read_exact(&mut bytes) {
+            return None;
+        }
+        let [kind, quality, c0, c1, i0, i1, i2, i3, utc @ ..] = bytes;
+        Some(Head {
+            kind,
+            count: usize::from(u16::from_le_bytes([c0, c1])),
+            quality: match quality {
+                2 => ClockQuality::Valid,
+                1 => ClockQuality::Holdover,
+                _ => ClockQuality::Invalid,
+            },
+            inputs: Inputs(u32::from_le_bytes([i0, i1, i2, i3])),
+            utc_us: i64::from_le_bytes(utc),
+        })
+    }
+}
+
+struct QemuBoard {
+    memory: File,
+    size: usize,
+    /// Time by the last frame.
+    utc_us: i64,
+    /// What the meter set, minus that. Lives until QEMU ends.
+    offset_us: i64,
+    quality: ClockQuality,
+    inputs: Inputs,
+    factory: (MeterConfig, Calibration),
+}
+
+impl Board for QemuBoard {
+    fn nv_size(&self) -> usize {
+        self.size
+    }
+
+    fn nv_read(&self, at: usize, out: &mut [u8]) {
+        if !(self.memory.seek(at) && self.memory.read_exact(out)) {
+            out.fill(0);
+        }
+    }
+
+    fn nv_write(&mut self, at: usize, bytes: &[u8]) {
+        // A failed write shows at the next start, as a worn memory does: the other slot is older and valid.
+        let _ = self.memory.seek(at) && self.memory.write_all(bytes);
+    }
+
+    fn rtc(&self) -> (i64, ClockQuality) {
+        (self.utc_us.saturating_add(self.offset_us), self.quality)
+    }
+
+    fn set_rtc(&mut self, utc_us: i64, quality: ClockQuality) {
+        self.offset_us = utc_us.saturating_sub(self.utc_us);
+        self.quality = quality;
+    }
+
+    fn inputs(&mut self) -> Inputs {
+        self.inputs
+    }
+
+    fn pulses(&mut self) -> [u64; PULSE_INPUTS] {
+        [0; PULSE_INPUTS]
+    }
+
+    fn set_outputs(&mut self, _outputs: &Outputs) {}
+
+    fn lcd(&mut self, _frame: &LcdFrame) {}
+
+    fn temperature_mdeg(&self) -> Option<i32> {
+        None
+    }
+
+    fn firmware_id(&self) -> [u8; 32] {
+        // The build puts no hash of the image into the image; the loader of a real board measures it.
+        [0; 32]
+    }
+
+    fn device_id(&self) -> [u8; 8] {
+        *b"QEMU0386"
+    }
+
+    fn factory(&self) -> (MeterConfig, Calibration) {
+        self.factory
+    }
+
+    fn reset(&mut self, _warm: bool) {
+        set_cause(REQUESTED);
+        SCB::sys_reset()
+    }
+}
