@@ -12,8 +12,11 @@ use metrology_link::stream::PageReader;
 use metrology_link::{PAGE, Page, capture};
 use metrology_sim::scenario::Scenario;
 
+/// Takes any bytes.
+pub type Target = fn(&[u8]);
+
 /// The targets by name, as in `tests/fuzz/fuzz_targets` and `tests/fuzz/corpus`.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("page", page),
     ("link_page", link_page),
     ("stream", stream),

@@ -6,6 +6,8 @@
 //! The whole coprocessor in the same program answers a host: hello, billing that grows as the signal says, and counters
 //! that are still there after QEMU was killed.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use metergate_tests::skip;
 use metrology_dsp::coprocessor::NV_BYTES;
 use metrology_dsp::{CHANNELS, Cumulative, Metrology};

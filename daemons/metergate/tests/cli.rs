@@ -44,6 +44,7 @@ fn help_of_the_tool() {
       clock        Show, set or adjust meter time
       verify       Check what a meter keeps: database, hash chains, interval sums, register ring
       config       Check configuration files
+      accuracy     Measure how exactly this meter measures: errors, limits of a class, margins
       replay       Run a recorded waveform through the measurement, print its quantities and events
       simulate     Live a meter's life at full speed, the same for the same seed
       link         Look into captured pages of the metrology link
@@ -77,6 +78,7 @@ fn help_of_the_demo() {
           --state <DIR>               Folder for everything the meter keeps; it goes on where it stopped [default: a temporary one, removed at the end]
           --headless                  No live view: run until SIGTERM or Ctrl-C
           --capture <FILE>            Write every page of the metrology link to this file, for metergate link dump
+          --qemu[=<ELF>]              The coprocessor is its real Cortex-M4F program under qemu-system-arm (--qemu=ELF: another build). It has no control socket
           --type <TYPE>               Meter type: one or three phases, three wires (aron), or behind current transformers (ct) [default: 3p] [possible values: 1p, 3p, aron, ct, ct-aron]
           --scenario <NAME|FILE>      Simulated grid and house: a built-in name (household, solar, ev, industry-ct, disturbed, quiet) or a TOML file [default: household, on CT types industry-ct]
           --waveform <FILE>           Recorded grid: COMTRADE .cfg (its .dat beside it) or .csv, looped at whole cycles
@@ -94,6 +96,7 @@ fn help_of_the_demo() {
       metergate demo --headless --state /tmp/house    until SIGTERM, and keep what the meter measured
       metergate demo --type 1p --scenario ev          a one-phase house with a car
       metergate demo --waveform fault.cfg             on a recorded grid (COMTRADE or CSV)
+      metergate demo --qemu                           with the coprocessor's real ARM program, emulated
 
     While it runs, DIR/endpoints.json has the address of the bus:
       export METERGATE_BUS=unix:path=/tmp/house/run/bus

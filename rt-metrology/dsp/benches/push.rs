@@ -1,9 +1,12 @@
-//! Cost of one second of samples: seven channels at 8 and 32 kS/s, all windows, seconds and counters included.
+//! Cost of one second of samples: seven channels at 8 and 32 kS/s, all windows, seconds and counters included; and the same
+//! with power quality beside it.
 //!
 //! `cargo bench -p metrology-dsp --bench push`
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use metrology_dsp::pq::PowerQuality;
 use metrology_dsp::{CHANNELS, Calibration, MeterConfig, Metrology};
+use metrology_link::payload::Grid;
 use std::f64::consts::TAU;
 use std::hint::black_box;
 
@@ -35,6 +38,19 @@ fn push(c: &mut Criterion) {
                 for counts in &samples {
                     black_box(meter.push(black_box(counts)));
                     black_box(meter.half_cycle());
+                }
+            });
+        });
+        let (mut meter, mut pq) = (meter, Box::new(PowerQuality::new()));
+        pq.configure(&config, &calibration);
+        let grid = Grid { rate_q16: u64::from(rate) << 16, ..Grid::default() };
+        group.bench_function(format!("one_second_{rate}_power_quality"), |b| {
+            b.iter(|| {
+                for counts in &samples {
+                    black_box(meter.push(black_box(counts)));
+                    let half = meter.half_cycle();
+                    black_box(pq.push(meter.samples(), half.as_ref(), &grid));
+                    while pq.notice().is_some() {}
                 }
             });
         });

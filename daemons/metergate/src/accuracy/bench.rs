@@ -25,10 +25,10 @@ const MEASURE: u64 = 10 * RATE as u64;
 const SAMPLES: u64 = 580 * 160;
 const _: () = assert!(SAMPLES >= SETTLE + MEASURE + 2 * 1700);
 
-/// Spread of the front end's errors: gains of 0.5 %, offsets of 0.006 %, current sensors 0.8 µs late or early.
-const GAIN_PPM: f64 = 5000.0;
+/// Spread of the front end's errors: gains of 2 %, offsets of 0.006 %, current sensors 5 µs late or early.
+const GAIN_PPM: f64 = 20_000.0;
 const OFFSET_COUNTS: f64 = 500.0;
-const PHASE_NS: f64 = 800.0;
+const PHASE_NS: f64 = 5000.0;
 /// Noise of a converter like the ADS131M08 at 8 kS/s: 99 dB below a full-scale sine wave, in counts RMS:
 /// 2^23 / √2 · 10^(−99/20).
 const NOISE_COUNTS: f64 = 66.6;

@@ -29,18 +29,18 @@ pub fn calibrate(bench: &mut Bench) -> anyhow::Result<Calibration> {
         channel.offset = -unity.mean(c).round() as i32;
     }
     let (trace, energy) = measure(&config, &calibration, &unity)?;
-    for k in 0..3 {
+    for (k, energy) in energy.into_iter().enumerate() {
         let u = U_N * 1e3 / shown_mv(&trace, k)?;
         calibration.channel[k].gain_q30 = gain(u);
-        calibration.channel[3 + k].gain_q30 = gain(1.0 / (energy[k] * u));
+        calibration.channel[3 + k].gain_q30 = gain(1.0 / (energy * u));
     }
 
     let lag = Pf::HalfInductive.lag();
     let half = bench.feed(&balanced(I_B, lag, F, 1.0), true);
     let (_, energy) = measure(&config, &calibration, &half)?;
-    for k in 0..3 {
+    for (k, energy) in energy.into_iter().enumerate() {
         // Counted / true = cos(φ + δ) / cos φ, where δ is the angle by which the sensor lags.
-        let late = (energy[k] * lag.cos()).clamp(-1.0, 1.0).acos() - lag;
+        let late = (energy * lag.cos()).clamp(-1.0, 1.0).acos() - lag;
         calibration.channel[3 + k].phase_ns = (late / (TAU * F) * 1e9).round() as i32;
     }
     calibration.check()?;

@@ -20,7 +20,7 @@ const COLOURS: [&str; 5] = ["#0072b2", "#d55e00", "#009e73", "#aa4499", "#444444
 /// Markers differ too, for print without colours.
 const DASHES: [&str; 5] = ["none", "7 3", "2 3", "9 3 2 3", "4 2"];
 /// Full scales of the vertical axis, %, of which the smallest that holds everything is taken.
-const SCALES: [f64; 10] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+const SCALES: [f64; 11] = [0.01, 0.02, 0.04, 0.08, 0.2, 0.4, 0.8, 1.2, 2.0, 4.0, 8.0];
 
 /// Top and bottom of a picture, and its vertical full scale, %.
 struct Frame {

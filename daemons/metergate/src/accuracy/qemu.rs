@@ -65,10 +65,14 @@ impl Board {
             .current_dir(&self.folder.0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
+            // A few lines at most; a file, so that nobody has to read them meanwhile.
+            .stderr(fs::File::create(self.folder.0.join("words")).context("cannot write for QEMU")?)
             .spawn()
             .with_context(|| format!("{PROGRAM} does not start"))?;
-        Bounded(child).wait()?;
+        if let Err(error) = Bounded(child).wait() {
+            let words = fs::read(self.folder.0.join("words")).unwrap_or_default();
+            return Err(error.context(String::from_utf8_lossy(&words).trim().to_owned()));
+        }
         fs::read(self.folder.0.join("out")).context("QEMU left no results")
     }
 }

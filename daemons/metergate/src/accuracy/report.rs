@@ -30,8 +30,11 @@ pub struct Report<'a> {
 
 const CHANNELS: [&str; 6] = ["U1", "U2", "U3", "I1", "I2", "I3"];
 
+/// A title, and which points stand under it.
+type Section = (&'static str, fn(Kind) -> bool);
+
 /// Points that belong together, in the order in which they are shown.
-const SECTIONS: [(&str, fn(Kind) -> bool); 4] = [
+const SECTIONS: [Section; 4] = [
     ("active energy, balanced", |kind| matches!(kind, Kind::Active(_))),
     ("active energy, one phase loaded", |kind| matches!(kind, Kind::Single(..))),
     ("reactive energy", |kind| matches!(kind, Kind::Reactive(_))),
@@ -117,7 +120,9 @@ impl Report<'_> {
             Some(Agreement { runs, windows, different: 0 }) => {
                 writeln!(out, "ARM and host agree bit for bit: {runs} runs, {windows} windows")
             }
-            Some(Agreement { runs, different, .. }) => writeln!(out, "ARM and host DIFFER in {different} of {runs} runs"),
+            Some(Agreement { runs, different, .. }) => {
+                writeln!(out, "ARM and host DIFFER in {different} of {runs} runs")
+            }
         }
     }
 

@@ -156,7 +156,7 @@ impl<'a> Run<'a> {
         let (u, i) = (f64::from(self.config.u_full_scale_mv) / 1e3, f64::from(self.config.i_full_scale_ua) / 1e6);
         let counts = [u, u, u, i, i, i, i].map(|full_scale| full / full_scale);
         let mut player = self.waveform.player(rate, self.factors, Loop::Once);
-        let mut push = |run: &mut Run<'_>, sample: [f64; CHANNELS]| {
+        let push = |run: &mut Run<'_>, sample: [f64; CHANNELS]| {
             // `as` saturates: what is beyond full scale is clipped, which the DSP reports.
             let sample = std::array::from_fn(|k| (sample[k] * counts[k]).round() as i32);
             if let Some(window) = run.metrology.push(&sample) {
@@ -236,7 +236,7 @@ impl<'a> Run<'a> {
         let seconds = |samples: u64| samples as f64 / rate;
         while let Some(notice) = self.power_quality.notice() {
             if let Notice::Event(event) = notice {
-                self.events.extend(Event::of_voltage(&event, seconds, seconds, 1e-3 / self.factors.0));
+                self.events.extend(Event::of_voltage(&event, seconds, 1e-3 / self.factors.0));
             }
         }
     }
@@ -379,6 +379,11 @@ mod tests {
             near(phase.pf, (TAU / 12.0).cos(), 0.002);
             assert_eq!((measured.phases[1], measured.phases[2]), (Phase::default(), Phase::default()));
             assert!(measured.events.is_empty() && !measured.out_of_range, "{:?}", measured.events);
+            // A sine has none.
+            assert!(
+                phase.thd_u.is_some_and(|thd| thd < 0.01) && phase.thd_i.is_some_and(|thd| thd < 0.01),
+                "{phase:?}"
+            );
             // 10 cycles of 50 Hz, 12 of 60 Hz.
             assert!((9..=12).contains(&measured.windows.len()), "{}", measured.windows.len());
         }

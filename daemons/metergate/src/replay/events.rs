@@ -25,18 +25,13 @@ pub struct Event {
 }
 
 impl Event {
-    /// From an event of the DSP: `seconds` gives the time of a position of the sample clock, `length` that of a number of
-    /// samples, and `volts` what a millivolt stands for. `None` for one that is under way.
-    pub fn of_voltage(
-        event: &pq::Event,
-        seconds: impl Fn(u64) -> f64,
-        length: impl Fn(u64) -> f64,
-        volts: f64,
-    ) -> Option<Event> {
+    /// From an event of the DSP: `seconds` gives the time of a number of samples, `volts` what a millivolt stands for.
+    /// `None` for one that is under way.
+    pub fn of_voltage(event: &pq::Event, seconds: impl Fn(u64) -> f64, volts: f64) -> Option<Event> {
         let phases: Vec<u8> = (1..=3).filter(|phase| event.channels >> (phase - 1) & 1 != 0).collect();
         Some(Event {
             at: seconds(event.start),
-            duration: length(event.duration?),
+            duration: seconds(event.duration?),
             kind: event.kind.name(),
             phase: <[u8; 1]>::try_from(&phases[..]).ok().map(|[one]| one),
             phases,
@@ -91,7 +86,7 @@ mod tests {
             extreme_mv: 115_000,
             steady_mv: 0,
         };
-        let of = |event| Event::of_voltage(&event, |t| t as f64 / 8000.0, |n| n as f64 / 8000.0, 0.5);
+        let of = |event| Event::of_voltage(&event, |n| n as f64 / 8000.0, 0.5);
         let event = of(dip).unwrap();
         assert_eq!((event.at, event.duration, event.kind, event.value), (1.0, 0.2, "dip", Some(57_500.0)));
         assert_eq!((event.phase, event.phases), (None, vec![2, 3]));

@@ -4,6 +4,7 @@
 mod commands;
 mod power;
 mod records;
+mod voltage;
 
 use std::vec::Vec;
 
@@ -35,6 +36,8 @@ pub struct MemBoard {
     pub factory: MeterConfig,
     /// The contact follows the drive.
     pub follows: bool,
+    /// Memory for power quality, on a board that has it.
+    pub power_quality: Option<std::boxed::Box<crate::pq::PowerQuality>>,
 }
 
 impl MemBoard {
@@ -50,6 +53,7 @@ impl MemBoard {
             resets: Vec::new(),
             factory: MeterConfig::default(),
             follows: true,
+            power_quality: None,
         }
     }
 }
@@ -99,6 +103,9 @@ impl Board for MemBoard {
     }
     fn factory(&self) -> (MeterConfig, Calibration) {
         (self.factory, Calibration::default())
+    }
+    fn with_power_quality<R>(&mut self, f: impl FnOnce(&mut crate::pq::PowerQuality) -> R) -> Option<R> {
+        self.power_quality.as_deref_mut().map(f)
     }
     fn reset(&mut self, warm: bool) {
         self.resets.push(warm);
