@@ -67,9 +67,18 @@ pub trait Link {
     /// # Errors
     /// The device refuses.
     fn recover(&mut self, how: Recovery) -> Result<(), LinkError>;
+
+    /// How long the page of the last exchange had been armed before the exchange began, by the kernel's time stamp of the
+    /// data-ready edge; `None` where nobody stamps edges, or the edge was not seen.
+    fn armed_for(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl<L: Link + ?Sized> Link for Box<L> {
+    fn armed_for(&self) -> Option<Duration> {
+        (**self).armed_for()
+    }
     fn wait(&mut self, wake: BorrowedFd<'_>, timeout: Duration) -> Ready {
         (**self).wait(wake, timeout)
     }

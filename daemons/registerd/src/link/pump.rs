@@ -54,6 +54,8 @@ pub struct PumpStats {
     pub reopens: u64,
     /// Times the reset line was pulled.
     pub resets: u64,
+    /// Longest time that a page was armed before its exchange, µs; 0 where edges carry no time stamps.
+    pub slowest_us: u64,
 }
 
 /// Both ends of an exchange, as the meter sees them.
@@ -131,7 +133,11 @@ impl<L: Link> Pump<L> {
     fn exchange(&mut self, clock: &impl Fn() -> Mono, ends: &mut impl Ends) -> News {
         self.stats.exchanges += 1;
         ends.page_out(&mut self.tx);
-        let result = match self.link.transfer(&self.tx, &mut self.rx) {
+        let transferred = self.link.transfer(&self.tx, &mut self.rx);
+        if let Some(armed) = self.link.armed_for() {
+            self.stats.slowest_us = self.stats.slowest_us.max(u64::try_from(armed.as_micros()).unwrap_or(u64::MAX));
+        }
+        let result = match transferred {
             Ok(()) => ends.page_in(&self.rx).map_err(|e| {
                 self.stats.bad += 1;
                 e.to_string()

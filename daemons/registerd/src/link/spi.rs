@@ -1,17 +1,20 @@
 //! The link over SPI with GPIO lines. As thin as possible: what is decided is decided in [`super::pump`].
 //!
 //! Linux is the master. Data-ready is a level: while it is high a page is armed, so nothing is lost when an edge is. The
-//! edges only wake the thread. Around each transfer of 1024 bytes the handshake line is high, for boards whose
+//! edges wake the thread, and their kernel time stamps tell how long a page had to wait. Around each transfer of 1024 bytes the handshake line is high, for boards whose
 //! coprocessor wants to know before its select line falls.
 
 use super::{Link, LinkError, Ready, Recovery};
 use crate::config::LinkConfig;
 use embedded_hal::spi::SpiDevice;
 use linux_embedded_hal::SpidevDevice;
-use linux_embedded_hal::gpio_cdev::{Chip, EventRequestFlags, LineEventHandle, LineHandle, LineRequestFlags};
+use linux_embedded_hal::gpio_cdev::{
+    Chip, EventRequestFlags, EventType, LineEventHandle, LineHandle, LineRequestFlags,
+};
 use linux_embedded_hal::spidev::{SpiModeFlags, SpidevOptions};
 use metrology_link::Page;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::time::{ClockId, clock_gettime};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -28,6 +31,11 @@ pub trait Lines {
 
     /// Sleeps until data-ready changes, `wake` is readable or the time has passed; true when woken.
     fn sleep(&mut self, wake: BorrowedFd<'_>, time: Duration) -> bool;
+
+    /// Takes the kernel's time stamp (CLOCK_MONOTONIC, ns) of the last rising edge of data-ready, if one was seen.
+    fn take_edge_ns(&mut self) -> Option<u64> {
+        None
+    }
 
     /// Sets the handshake line; boards without it do nothing.
     ///
@@ -46,6 +54,7 @@ pub trait Lines {
 pub struct SpiLink<D, L> {
     spi: D,
     lines: L,
+    armed_for: Option<Duration>,
 }
 
 impl SpiLink<SpidevDevice, GpioLines> {
@@ -59,14 +68,14 @@ impl SpiLink<SpidevDevice, GpioLines> {
         let options =
             SpidevOptions::new().bits_per_word(8).max_speed_hz(config.speed_hz).mode(SpiModeFlags::SPI_MODE_0).build();
         spi.configure(&options).map_err(|e| error(&e))?;
-        Ok(SpiLink { spi, lines: GpioLines::open(config)? })
+        Ok(SpiLink::new(spi, GpioLines::open(config)?))
     }
 }
 
 impl<D, L> SpiLink<D, L> {
     /// From parts, for tests and other boards.
     pub fn new(spi: D, lines: L) -> SpiLink<D, L> {
-        SpiLink { spi, lines }
+        SpiLink { spi, lines, armed_for: None }
     }
 }
 
@@ -85,6 +94,11 @@ impl<D: SpiDevice, L: Lines> Link for SpiLink<D, L> {
     }
 
     fn transfer(&mut self, tx: &Page, rx: &mut Page) -> Result<(), LinkError> {
+        self.armed_for = self.lines.take_edge_ns().map(|edge| {
+            let now = clock_gettime(ClockId::Monotonic);
+            let now_ns = (now.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec as u64);
+            Duration::from_nanos(now_ns.saturating_sub(edge))
+        });
         self.lines.handshake(true)?;
         let done = self.spi.transfer(rx, tx).map_err(|e| device("spi", &format!("{e:?}")));
         self.lines.handshake(false)?;
@@ -98,11 +112,16 @@ impl<D: SpiDevice, L: Lines> Link for SpiLink<D, L> {
             Recovery::Reset => self.lines.reset(),
         }
     }
+
+    fn armed_for(&self) -> Option<Duration> {
+        self.armed_for
+    }
 }
 
 /// Lines of a GPIO chip.
 pub struct GpioLines {
     data_ready: LineEventHandle,
+    edge_ns: Option<u64>,
     handshake: Option<LineHandle>,
     reset: Option<LineHandle>,
 }
@@ -125,7 +144,7 @@ impl GpioLines {
             .get_line(config.data_ready)
             .and_then(|l| l.events(LineRequestFlags::INPUT, EventRequestFlags::BOTH_EDGES, "metergate"))
             .map_err(|e| device(&format!("{name} line {} (data-ready)", config.data_ready), &e))?;
-        Ok(GpioLines { data_ready, handshake, reset })
+        Ok(GpioLines { data_ready, edge_ns: None, handshake, reset })
     }
 }
 
@@ -142,10 +161,17 @@ impl Lines for GpioLines {
             (ready && !fds[0].revents().is_empty(), ready && fds[1].revents().contains(PollFlags::IN))
         };
         if edge {
-            // Takes one edge off the kernel's queue. The level counts, so what it was does not matter.
-            let _ = self.data_ready.get_event();
+            // Takes one edge off the kernel's queue. The level decides; the stamp of a rising edge is for the figures.
+            self.edge_ns = match self.data_ready.get_event() {
+                Ok(event) if event.event_type() == EventType::RisingEdge => Some(event.timestamp()),
+                _ => None,
+            };
         }
         woken
+    }
+
+    fn take_edge_ns(&mut self) -> Option<u64> {
+        self.edge_ns.take()
     }
 
     fn handshake(&mut self, high: bool) -> Result<(), LinkError> {
@@ -189,6 +215,7 @@ mod tests {
     struct Board {
         seen: Rc<RefCell<Vec<Seen>>>,
         ready: Rc<RefCell<bool>>,
+        edge_ns: Option<u64>,
         broken: bool,
     }
 
@@ -213,6 +240,9 @@ mod tests {
         }
         fn sleep(&mut self, _: BorrowedFd<'_>, _: Duration) -> bool {
             true
+        }
+        fn take_edge_ns(&mut self) -> Option<u64> {
+            self.edge_ns.take()
         }
         fn handshake(&mut self, high: bool) -> Result<(), LinkError> {
             self.seen.borrow_mut().push(Seen::Handshake(high));
@@ -252,6 +282,20 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(link.wait(wake.as_fd(), Duration::ZERO), Ready::Page);
         }
+    }
+
+    #[test]
+    fn the_stamp_of_the_edge_tells_how_long_the_page_waited() {
+        let now = clock_gettime(ClockId::Monotonic);
+        let edge_ns = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64 - 5_000_000;
+        let board = Board { edge_ns: Some(edge_ns), ..Board::default() };
+        let mut link = SpiLink::new(board.clone(), board);
+        link.transfer(&[3; PAGE], &mut [0; PAGE]).unwrap();
+        let armed = link.armed_for().unwrap();
+        assert!((Duration::from_millis(5)..Duration::from_secs(60)).contains(&armed), "{armed:?}");
+        // One edge is one page's.
+        link.transfer(&[3; PAGE], &mut [0; PAGE]).unwrap();
+        assert_eq!(link.armed_for(), None);
     }
 
     #[test]

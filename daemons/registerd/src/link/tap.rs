@@ -66,6 +66,10 @@ impl<L: Link> Link for Tap<L> {
     fn recover(&mut self, how: Recovery) -> Result<(), LinkError> {
         self.link.recover(how)
     }
+
+    fn armed_for(&self) -> Option<Duration> {
+        self.link.armed_for()
+    }
 }
 
 #[cfg(test)]

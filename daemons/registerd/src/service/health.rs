@@ -41,14 +41,15 @@ pub(super) fn report(context: &Context) -> Vec<HealthItem> {
 fn link(live: &Live) -> (&'static str, String) {
     let Live { pump, stats, .. } = live;
     let counts = format!(
-        "{} exchanges, {} missing, {} bad pages, {} resyncs, {} reopens, {} resets, {} boots, {} events lost, {} \
-         history records lost",
+        "{} exchanges, {} missing, {} bad pages, {} resyncs, {} reopens, {} resets, slowest page {} us, {} boots, \
+         {} events lost, {} history records lost",
         pump.exchanges,
         pump.missing,
         pump.bad,
         pump.resyncs,
         pump.reopens,
         pump.resets,
+        pump.slowest_us,
         stats.boots,
         stats.events_lost,
         stats.history_lost
