@@ -7,6 +7,7 @@
 pub mod bus;
 pub mod fuzz;
 pub mod policy;
+pub mod power_loss;
 pub mod process;
 pub mod rig;
 pub mod state;

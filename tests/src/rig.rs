@@ -189,6 +189,13 @@ impl<'a> Rig<'a> {
         }
     }
 
+    /// Lets registerd stand still: it acknowledges nothing any more.
+    pub fn freeze_registerd(&self) {
+        if let Some(process) = self.registerd.borrow().as_ref() {
+            process.signal(rustix::process::Signal::STOP);
+        }
+    }
+
     /// Stops registerd cleanly and returns its stderr.
     pub fn stop_registerd(&self) -> Vec<String> {
         let Some(mut process) = self.registerd.borrow_mut().take() else { return Vec::new() };
