@@ -10,7 +10,7 @@ use std::string::String;
 
 use crate::codec::{Message, decode_page};
 use crate::page::Header;
-use crate::payload::{Command, Hello, Inputs, StreamChunk};
+use crate::payload::{Command, Hello, Inputs, Ranged, ReportFlags, ReportRecord, StreamChunk};
 use crate::{PAGE, Page};
 
 /// pcap magic of a little-endian file with microseconds.
@@ -231,12 +231,15 @@ fn message_line(message: &Message) -> String {
         }
         Message::Stream(c) => chunk_line(c),
         Message::Reply(r) => format!("reply    {} {:?} detail {}", r.cmd_id, r.status, r.detail),
+        Message::Report(r) => report_line(r),
         Message::Host(c, command) => format!(
-            "host     saw {} events acked {} next {}, history next {}, permit {} ms{}",
+            "host     saw {} events acked {} next {}, history next {}, reports acked {} next {}, permit {} ms{}",
             c.last_seq,
             c.event_ack,
             c.event_next,
             c.history_next,
+            c.report_ack,
+            c.report_next,
             c.permit_ms,
             command.map_or(String::new(), |(id, c)| format!(", command {id} {}", command_line(&c)))
         ),
@@ -245,7 +248,7 @@ fn message_line(message: &Message) -> String {
 
 fn hello_line(h: &Hello) -> String {
     format!(
-        "hello    device {} firmware {}.{}.{} {:?} {:?} {} Hz, boots {} ({:?}, down {} µs), history {}..{} events {}..{}",
+        "hello    device {} firmware {}.{}.{} {:?} {:?} {} Hz, boots {} ({:?}, down {} µs), history {}..{} events {}..{} reports {}..{}",
         hex(&h.device_id),
         h.firmware_version >> 16,
         h.firmware_version >> 8 & 0xff,
@@ -259,7 +262,44 @@ fn hello_line(h: &Hello) -> String {
         h.history_first,
         h.history_last,
         h.event_first,
-        h.event_last
+        h.event_last,
+        h.report_first,
+        h.report_last
+    )
+}
+
+fn report_line(r: &Ranged<ReportRecord>) -> String {
+    let record = &r.record;
+    let mut flags = String::new();
+    for (bit, name) in [
+        (ReportFlags::FLAGGED, " flagged"),
+        (ReportFlags::INCOMPLETE, " incomplete"),
+        (ReportFlags::CLOCK, " clock"),
+        (ReportFlags::LAST, " last"),
+    ] {
+        if record.flags.has(bit) {
+            flags.push_str(name);
+        }
+    }
+    let body = if let Some(i) = record.interval() {
+        let volts = |k: usize| f64::from(i.values[k]) / 1e6;
+        format!("{} parts, U {:.2} {:.2} {:.2} V", i.parts, volts(0), volts(1), volts(2))
+    } else if let Some(h) = record.harmonics() {
+        format!("{} parts, channels {:07b}", h.parts, h.channels)
+    } else if let Some(w) = record.wave() {
+        format!("piece {} of event {} at {}, {} instants", w.piece, w.event, w.trigger, w.count)
+    } else {
+        format!("{} bytes", record.len)
+    };
+    format!(
+        "report   {} of {}..{} {}{flags} {}..{} utc {} µs, {body}",
+        record.seq,
+        r.first,
+        r.last,
+        record.kind.name().unwrap_or("unknown"),
+        record.begin,
+        record.end,
+        record.utc_us
     )
 }
 
@@ -322,6 +362,15 @@ pub fn details(page: &Page) -> String {
     };
     let body = match &message {
         Message::Stream(c) => format!("{}\n{}", chunk_line(c), rows(c.bytes())),
+        Message::Report(r) => {
+            let record = &r.record;
+            let (line, bytes) = (report_line(r), rows(record.bytes()));
+            match (record.interval(), record.harmonics()) {
+                (Some(interval), _) => format!("{line}\n{interval:#?}\n"),
+                (_, Some(harmonics)) => format!("{line}\n{harmonics:#?}\n"),
+                _ => format!("{line}\n{bytes}"),
+            }
+        }
         Message::Host(control, Some((id, Command::Image(b)))) => {
             format!("{control:#?}\ncommand {id} {}\n{}", command_line(&Command::Image(*b)), rows(b.bytes()))
         }

@@ -8,7 +8,7 @@
 //! Nothing is kept for a retransmission: a page is always made anew from the [`Source`], so no queue can overflow here.
 
 use crate::Page;
-use crate::codec::{PageError, decode_host};
+use crate::codec::{PageError, Writer, decode_host};
 use crate::page::{Class, Header, View, build, build_with, crc32};
 use crate::payload::{
     Billing, Command, EventRecord, Heads, Hello, HistoryRecord, HostControl, Ranged, Reply, ReplyStatus, StreamChunk,
@@ -28,6 +28,11 @@ pub trait Source {
     fn history_range(&self) -> (u64, u64);
     /// One record; `None` when its memory is unreadable or it is not in the ring.
     fn history(&self, seq: u64) -> Option<HistoryRecord>;
+    /// Range of the report ring.
+    fn report_range(&self) -> (u64, u64);
+    /// Appends one report as it is encoded; false, with nothing appended, when its memory is unreadable or it is not in
+    /// the ring. Written into the page at once: a second KiB would be a sixth of a small processor's stack.
+    fn report(&self, seq: u64, page: &mut Writer<'_>) -> bool;
     /// Heads of the hash chains.
     fn heads(&self) -> Heads;
     /// Whether [`Source::stream`] would give a chunk.
@@ -45,6 +50,7 @@ enum Crossing {
     Heads,
     Event(u64),
     History(u64),
+    Report(u64),
 }
 
 /// The coprocessor's end of the link.
@@ -65,6 +71,8 @@ pub struct DeviceEnd {
     event_ack: u64,
     event_next: u64,
     history_next: u64,
+    report_ack: u64,
+    report_next: u64,
     permit_ms: Option<u16>,
     crossing: Crossing,
     /// The page emitted last has crossed a host page, so its sequence number is used.
@@ -90,6 +98,8 @@ impl DeviceEnd {
             event_ack: 0,
             event_next: 0,
             history_next: 0,
+            report_ack: 0,
+            report_next: 0,
             permit_ms: None,
             crossing: Crossing::Other,
             crossed: true,
@@ -99,10 +109,11 @@ impl DeviceEnd {
     }
 
     /// Takes over what survived the reset: the reply to the last command, so that it is not carried out twice, and the
-    /// acknowledged event.
-    pub fn restore(&mut self, last: Reply, event_ack: u64) {
+    /// acknowledged event and report.
+    pub fn restore(&mut self, last: Reply, event_ack: u64, report_ack: u64) {
         self.last = last;
         self.event_ack = event_ack;
+        self.report_ack = report_ack;
     }
 
     /// This boot.
@@ -118,6 +129,11 @@ impl DeviceEnd {
     /// Newest event that the host has committed, as of the last [`DeviceEnd::emit`]. Kept over resets by the application.
     pub fn event_ack(&self) -> u64 {
         self.event_ack
+    }
+
+    /// Newest report that the host has committed, as of the last [`DeviceEnd::emit`]. Kept over resets by the application.
+    pub fn report_ack(&self) -> u64 {
+        self.report_ack
     }
 
     /// What the last good page says about closing the breaker: a permit for so many ms from that page on, `Some(0)` for
@@ -147,6 +163,7 @@ impl DeviceEnd {
     /// # Errors
     /// Any [`PageError`]: the page is dropped, nothing changes. An unreadable command in a good page is no error here;
     /// it is answered.
+    #[inline(never)] // what it decodes is gone from the stack when the command is carried out
     pub fn receive(&mut self, page: &Page) -> Result<Option<(u32, Command)>, PageError> {
         self.crossed = true;
         self.take(page).inspect_err(|_| self.bad_pages = self.bad_pages.saturating_add(1))
@@ -176,6 +193,8 @@ impl DeviceEnd {
         self.event_ack = self.event_ack.max(control.event_ack);
         self.event_next = after(control.event_next, crossing == Crossing::Event(control.event_next));
         self.history_next = after(control.history_next, crossing == Crossing::History(control.history_next));
+        self.report_ack = self.report_ack.max(control.report_ack);
+        self.report_next = after(control.report_next, crossing == Crossing::Report(control.report_next));
         let Some((id, command)) = command else { return Ok(None) };
         Ok(self.command(id, command, crossing))
     }
@@ -229,6 +248,7 @@ impl DeviceEnd {
             || wanted(self.event_next, source.event_range()).is_some()
             || wanted(self.history_next, source.history_range()).is_some()
             || self.heads_due
+            || wanted(self.report_next, source.report_range()).is_some()
             || source.stream_ready()
     }
 
@@ -240,6 +260,7 @@ impl DeviceEnd {
         self.crossing = Crossing::Other;
         // What has not happened cannot be committed: such an acknowledgement would swallow future events.
         self.event_ack = self.event_ack.min(source.event_range().1);
+        self.report_ack = self.report_ack.min(source.report_range().1);
         if !core::mem::take(&mut self.crossed) {
             self.seq = self.seq_before;
         }
@@ -272,6 +293,9 @@ impl DeviceEnd {
             self.crossing = Crossing::Heads;
             header.class = Class::Heads;
             build(page, &header, &source.heads());
+        } else if let Some(seq) = build_report(self.report_next, source, &header, page) {
+            self.crossing = Crossing::Report(seq);
+            header.class = Class::Report;
         } else if let Some(chunk) = source.stream() {
             header.class = Class::Stream;
             build(page, &header, &chunk);
@@ -307,4 +331,20 @@ fn find<T>(next: u64, range: (u64, u64), read: impl Fn(u64) -> Option<T>) -> Opt
     let (seq, record) = (start..=range.1).find_map(|seq| Some((seq, read(seq)?)))?;
     let first = if seq == start { range.0 } else { seq };
     Some((seq, Ranged { first, last: range.1, record }))
+}
+
+/// [`find`] for reports, built in place. Without a readable one the page is scratch.
+fn build_report(next: u64, source: &impl Source, header: &Header, page: &mut Page) -> Option<u64> {
+    let (first, last) = source.report_range();
+    let start = wanted(next, (first, last))?;
+    let header = Header { class: Class::Report, ..*header };
+    (start..=last).find(|&seq| {
+        let mut readable = false;
+        build_with(page, &header, |w| {
+            w.u64(if seq == start { first } else { seq });
+            w.u64(last);
+            readable = source.report(seq, w);
+        });
+        readable
+    })
 }

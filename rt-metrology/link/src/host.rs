@@ -1,9 +1,9 @@
 //! Linux's end: takes the coprocessor's pages apart, in order and once, and writes the host's pages.
 //!
-//! Kept here: the boot that the host has a hello of, the cursors of the two rings, one command in flight and a short
+//! Kept here: the boot that the host has a hello of, the cursors of the three rings, one command in flight and a short
 //! queue behind it. All of it may be lost with the process: [`HostEnd::resume`] sets the cursors from what is committed, and
 //! the hello tells the rest. A record is given to the caller once per `resume`; what the caller has committed is told by
-//! [`HostEnd::ack_event`] and [`HostEnd::ack_history`].
+//! [`HostEnd::ack_event`], [`HostEnd::ack_history`] and [`HostEnd::ack_report`].
 //!
 //! When a hello shows another `device_id`, or rings that end before what was committed, the caller decides what to do
 //! with its registers and calls `resume` before the next [`HostEnd::emit`]; cursors that point past the end of the
@@ -13,8 +13,8 @@ use crate::Page;
 use crate::codec::{Message, PageError, decode_page, put_host};
 use crate::page::{Class, Header, build_with};
 use crate::payload::{
-    Billing, Command, EventRecord, Heads, Hello, HistoryRecord, HostControl, Ranged, Reply, ReplyStatus, StreamChunk,
-    StreamKind,
+    Billing, Command, EventRecord, Heads, Hello, HistoryRecord, HostControl, Ranged, Reply, ReplyStatus, ReportRecord,
+    StreamChunk, StreamKind,
 };
 
 /// Commands waiting behind the one in flight. The meter issues at most: grid, outputs, head of a chain, display frame and
@@ -66,6 +66,17 @@ pub enum Received {
         /// The oldest one left.
         record: HistoryRecord,
     },
+    /// The next report.
+    Report(ReportRecord),
+    /// Reports `from` to `to` were overwritten before they arrived; `report` follows them.
+    ReportGap {
+        /// First lost report.
+        from: u64,
+        /// Last lost report.
+        to: u64,
+        /// The oldest one left.
+        report: ReportRecord,
+    },
     /// Heads of the hash chains, asked for by `Command::ReadHeads`.
     Heads(Heads),
     /// A command ended. `cmd_id` is what [`HostEnd::submit`] gave.
@@ -108,6 +119,8 @@ pub struct LinkStats {
     pub events_lost: u64,
     /// History records lost in the coprocessor's ring.
     pub history_lost: u64,
+    /// Reports lost in the coprocessor's ring.
+    pub reports_lost: u64,
     /// Stream items lost, by kind.
     pub stream_lost: [u64; StreamKind::COUNT],
     /// Commands ended by a reply.
@@ -184,12 +197,17 @@ pub struct HostEnd {
     boot_id: u32,
     device_id: [u8; 8],
     past_boots: [u32; PAST_BOOTS],
+    /// Boot and page number of a hello that shows another memory, and waits for a second one.
+    doubted: Option<(u32, u32)>,
     last_seq: Option<u32>,
     want_hello: bool,
     stale_run: u32,
     after_error: bool,
     events: Cursor,
     history: Cursor,
+    reports: Cursor,
+    /// No report is asked for.
+    reports_held: bool,
     queue: [Option<Pending>; COMMAND_QUEUE],
     in_flight: Option<InFlight>,
     next_local: u32,
@@ -215,12 +233,15 @@ impl HostEnd {
             boot_id: 0,
             device_id: [0; 8],
             past_boots: [0; PAST_BOOTS],
+            doubted: None,
             last_seq: None,
             want_hello: true,
             stale_run: 0,
             after_error: false,
             events: Cursor::at(1),
             history: Cursor::at(1),
+            reports: Cursor::at(1),
+            reports_held: false,
             queue: [None; COMMAND_QUEUE],
             in_flight: None,
             next_local: 1,
@@ -232,10 +253,21 @@ impl HostEnd {
         }
     }
 
-    /// Sets both cursors: events up to `event_ack` are committed, `history_next` is the next record wanted.
+    /// Sets the cursors of events and history: events up to `event_ack` are committed, `history_next` is the next record wanted.
     pub fn resume(&mut self, event_ack: u64, history_next: u64) {
         self.events = Cursor::at(event_ack.saturating_add(1));
         self.history = Cursor::at(history_next);
+    }
+
+    /// Sets the cursor of the reports: those up to `report_ack` are committed. Ends [`HostEnd::hold_reports`].
+    pub fn resume_reports(&mut self, report_ack: u64) {
+        self.reports = Cursor::at(report_ack.saturating_add(1));
+        self.reports_held = false;
+    }
+
+    /// Asks for no reports and acknowledges none until [`HostEnd::resume_reports`]: for as long as nobody can keep them.
+    pub fn hold_reports(&mut self) {
+        self.reports_held = true;
     }
 
     /// Queues a command and gives its number. It is repeated until its [`Received::Reply`] has come, over lost pages and
@@ -281,6 +313,11 @@ impl HostEnd {
         self.history.ack(seq);
     }
 
+    /// The report with this number and all before it are committed.
+    pub fn ack_report(&mut self, seq: u64) {
+        self.reports.ack(seq);
+    }
+
     /// Counts.
     pub fn stats(&self) -> &LinkStats {
         &self.stats
@@ -299,6 +336,8 @@ impl HostEnd {
             event_ack: self.events.acked,
             event_next: self.events.wanted(),
             history_next: self.history.wanted(),
+            report_ack: if self.reports_held { 0 } else { self.reports.acked },
+            report_next: if self.reports_held { 0 } else { self.reports.wanted() },
         };
         let header = Header { class: Class::Host, flags: 0, boot_id: self.boot_id, seq: self.seq, t_samples: 0 };
         let command = self.in_flight.as_ref().filter(|_| self.boot_id != 0);
@@ -373,6 +412,7 @@ impl HostEnd {
             Message::Billing(billing) => Received::Billing(billing),
             Message::Event(ranged) => self.event(ranged),
             Message::History(ranged) => self.history(ranged),
+            Message::Report(ranged) => self.report(ranged),
             Message::Heads(heads) => self.heads(heads),
             Message::Stream(chunk) => self.stream(chunk),
             Message::Reply(reply) => self.reply(reply),
@@ -387,6 +427,8 @@ impl HostEnd {
         }
         self.want_hello = true;
         match message {
+            // A late page of a boot before this process would look the same; it does not come twice under two numbers.
+            Message::Hello(hello) if self.behind(&hello) && !self.confirmed(header) => Received::Idle,
             Message::Hello(hello) => {
                 self.past_boots.rotate_right(1);
                 self.past_boots[0] = self.boot_id;
@@ -399,6 +441,20 @@ impl HostEnd {
                 Received::Idle
             }
         }
+    }
+
+    /// Whether rings end before what was taken of them: another memory, or an old page.
+    fn behind(&self, hello: &Hello) -> bool {
+        hello.event_last.saturating_add(1) < self.events.next
+            || hello.history_last.saturating_add(1) < self.history.next
+            || hello.report_last.saturating_add(1) < self.reports.next
+    }
+
+    /// Whether this is the second hello of a boot in doubt.
+    fn confirmed(&mut self, header: &Header) -> bool {
+        let confirmed = self.doubted.is_some_and(|(boot, seq)| boot == header.boot_id && seq != header.seq);
+        self.doubted = (!confirmed).then_some((header.boot_id, header.seq));
+        confirmed
     }
 
     /// Counts a page that is behind; many of them in a row mean that the other end has restarted under old numbers.
@@ -449,6 +505,9 @@ impl HostEnd {
         if hello.history_last.saturating_add(1) < self.history.next {
             self.history = Cursor::at(hello.history_first);
         }
+        if hello.report_last.saturating_add(1) < self.reports.next {
+            self.reports = Cursor::at(hello.report_first);
+        }
     }
 
     fn event(&mut self, ranged: Ranged<EventRecord>) -> Received {
@@ -470,6 +529,22 @@ impl HostEnd {
             Place::AfterLoss { from, to } => {
                 self.stats.history_lost = self.stats.history_lost.saturating_add(to - from + 1);
                 Received::HistoryLost { from, to, record }
+            }
+            place => self.not_now(&place),
+        }
+    }
+
+    fn report(&mut self, ranged: Ranged<ReportRecord>) -> Received {
+        if self.reports_held {
+            // It was on its way when they were held back; it comes again.
+            return Received::Idle;
+        }
+        let report = ranged.record;
+        match self.reports.place(report.seq, ranged.first) {
+            Place::Next => Received::Report(report),
+            Place::AfterLoss { from, to } => {
+                self.stats.reports_lost = self.stats.reports_lost.saturating_add(to - from + 1);
+                Received::ReportGap { from, to, report }
             }
             place => self.not_now(&place),
         }

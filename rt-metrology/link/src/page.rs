@@ -73,6 +73,8 @@ pub enum Class {
     Stream = 6,
     /// `Reply`.
     Reply = 7,
+    /// `Ranged<ReportRecord>`.
+    Report = 8,
     /// Host to coprocessor: `HostControl` and at most one command.
     Host = 16,
 }
@@ -88,6 +90,7 @@ impl Class {
             5 => Class::Heads,
             6 => Class::Stream,
             7 => Class::Reply,
+            8 => Class::Report,
             16 => Class::Host,
             other => return Err(PageError::Class(other)),
         })

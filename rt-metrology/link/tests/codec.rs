@@ -44,6 +44,10 @@ proptest! {
         round_trip(&g.billing());
         round_trip(&Ranged { first: g.u64(), last: g.u64(), record: g.event() });
         round_trip(&Ranged { first: g.u64(), last: g.u64(), record: g.history() });
+        round_trip(&Ranged { first: g.u64(), last: g.u64(), record: g.report() });
+        round_trip(&g.interval());
+        round_trip(&g.harmonics());
+        round_trip(&g.wave());
         let heads: Heads = core::array::from_fn(|_| g.head());
         round_trip(&heads);
         round_trip(&g.reply());
@@ -159,6 +163,7 @@ fn take_everywhere(page: &Page) {
 
 const _: () = assert!(Billing::LEN <= PAYLOAD && Heads::LEN <= PAYLOAD && StreamChunk::LEN <= PAYLOAD);
 const _: () = assert!(Hello::LEN <= PAYLOAD && Ranged::<HistoryRecord>::LEN <= PAYLOAD);
+const _: () = assert!(Ranged::<ReportRecord>::LEN <= PAYLOAD);
 const _: () = assert!(HostControl::LEN + 4 + Command::LEN <= PAYLOAD);
 
 #[test]
@@ -193,6 +198,9 @@ fn defaults_are_possible_and_each_limit_is_kept() {
         (MeterConfig { trip_mv: 285_000, ..good }, Impossible::Trip),
         (MeterConfig { trip_mv: 200_000, breaker: true, ..good }, Impossible::Trip),
         (MeterConfig { trip_ms: 3_600_001, ..good }, Impossible::Trip),
+        (MeterConfig { presence_permille: 901, ..good }, Impossible::Presence),
+        (MeterConfig { pulses: PulseConfig { s0_per_kwh: 2000, ..good.pulses }, ..good }, Impossible::PulseConstant),
+        (MeterConfig { pulses: PulseConfig { i_max_ma: 200_000, ..good.pulses }, ..good }, Impossible::LedRate),
     ];
     for (config, reason) in bad {
         assert_eq!(config.check(), Err(reason), "{config:?}");
@@ -203,6 +211,11 @@ fn defaults_are_possible_and_each_limit_is_kept() {
         (ChannelCalibration { gain_q30: -(1 << 30), ..Default::default() }, Impossible::Gain),
         (ChannelCalibration { offset: -(1 << 20) - 1, ..Default::default() }, Impossible::Offset),
         (ChannelCalibration { phase_ns: 100_001, ..Default::default() }, Impossible::Phase),
+        (ChannelCalibration { gain_ppb_per_k: -200_001, ..Default::default() }, Impossible::Coefficient),
+        (ChannelCalibration { gain_ppt_per_k2: 1_000_001, ..Default::default() }, Impossible::Coefficient),
+        (ChannelCalibration { offset_mcount_per_k: i32::MIN, ..Default::default() }, Impossible::Coefficient),
+        (ChannelCalibration { phase_ps_per_k: 100_001, ..Default::default() }, Impossible::Coefficient),
+        (ChannelCalibration { ageing_ppb_per_year: -1_000_001, ..Default::default() }, Impossible::Coefficient),
     ] {
         let mut calibration = Calibration::default();
         calibration.channel[6] = change;

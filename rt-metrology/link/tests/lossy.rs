@@ -1,6 +1,6 @@
 //! Both ends over a link that damages, drops, repeats and cuts pages, with resets of the coprocessor and restarts of
-//! Linux in between. What must hold: events exactly once and in order, history complete and in order, each command
-//! carried out exactly once, every lost stream item counted.
+//! Linux in between. What must hold: events and reports exactly once and in order, history complete and in order, each
+//! command carried out exactly once, every lost stream item counted.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -8,6 +8,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::Gen;
+use metrology_link::codec::{self, Writer};
 use metrology_link::device::{DeviceEnd, Source};
 use metrology_link::host::{HostEnd, Received};
 use metrology_link::payload::*;
@@ -36,8 +37,10 @@ struct Device {
     slots: u64,
     events: u64,
     history: u64,
+    reports: u64,
     last_reply: Reply,
     event_ack: u64,
+    report_ack: u64,
     heads: Heads,
     /// Argument of every command carried out.
     executed: Vec<u64>,
@@ -56,8 +59,10 @@ impl Device {
             slots,
             events: 0,
             history: 0,
+            reports: 0,
             last_reply: Reply::default(),
             event_ack: 0,
+            report_ack: 0,
             heads: Heads::default(),
             executed: Vec::new(),
             subscription: None,
@@ -72,7 +77,7 @@ impl Device {
     fn reset(&mut self) {
         self.boots += 1;
         self.end = DeviceEnd::new(1000 + self.boots);
-        self.end.restore(self.last_reply, self.event_ack);
+        self.end.restore(self.last_reply, self.event_ack, self.report_ack);
         self.subscription = None;
         self.waiting = None;
         self.events += 1;
@@ -88,6 +93,7 @@ impl Device {
         }
         self.events += u64::from(g.one_in(50));
         self.history += u64::from(g.one_in(60));
+        self.reports += u64::from(g.one_in(60));
         if let Some(subscription) = self.subscription.filter(|_| g.one_in(3)) {
             let count = 1 + g.below(5) as u16;
             let chunk = StreamChunk { subscription, first: self.item, count, ..StreamChunk::default() };
@@ -119,6 +125,7 @@ impl Device {
             }
             self.last_reply = *self.end.last_reply();
             self.event_ack = self.end.event_ack();
+            self.report_ack = self.end.report_ack();
         }
         self.arm();
         out
@@ -149,6 +156,7 @@ impl Source for Device {
     fn hello(&self) -> Hello {
         let (event_first, event_last) = self.event_range();
         let (history_first, history_last) = self.history_range();
+        let (report_first, report_last) = self.report_range();
         Hello {
             boot_id: self.end.boot_id(),
             boots: self.boots,
@@ -157,6 +165,8 @@ impl Source for Device {
             event_last,
             history_first,
             history_last,
+            report_first,
+            report_last,
             last_cmd: self.last_reply.cmd_id,
             ..Hello::default()
         }
@@ -183,6 +193,15 @@ impl Source for Device {
             snapshot: Snapshot::default(),
         })
     }
+    fn report_range(&self) -> (u64, u64) {
+        range(self.reports, self.slots)
+    }
+    fn report(&self, seq: u64, page: &mut Writer<'_>) -> bool {
+        let body = HarmonicReport { parts: seq as u32 + 9, ..HarmonicReport::default() };
+        let kind = ReportKind::HARMONICS_TWO_HOURS;
+        codec::Wire::put(&ReportRecord { seq, kind, ..ReportRecord::default() }.with_body(&body), page);
+        true
+    }
     fn heads(&self) -> Heads {
         self.heads
     }
@@ -202,6 +221,9 @@ struct Linux {
     events_lost: u64,
     history: Vec<u64>,
     history_lost: u64,
+    reports: Vec<u64>,
+    reports_lost: u64,
+    report_next: u64,
     event_next: u64,
     history_next: u64,
     /// Received, not yet committed.
@@ -228,6 +250,9 @@ impl Linux {
             events_lost: 0,
             history: Vec::new(),
             history_lost: 0,
+            reports: Vec::new(),
+            reports_lost: 0,
+            report_next: 1,
             event_next: 1,
             history_next: 1,
             uncommitted: Vec::new(),
@@ -248,6 +273,7 @@ impl Linux {
     fn restart(&mut self) {
         self.end = HostEnd::new();
         self.end.resume(self.event_next - 1, self.history_next);
+        self.end.resume_reports(self.report_next - 1);
         self.uncommitted.clear();
         self.unknown.extend(std::mem::take(&mut self.outstanding).into_values());
         self.heads_asked = None;
@@ -287,6 +313,12 @@ impl Linux {
                     self.history_lost += to - from + 1;
                     self.history.push(record.seq);
                 }
+                Received::Report(r) => self.reports.push(r.seq),
+                Received::ReportGap { from, to, report } => {
+                    assert_eq!(from, self.report_next);
+                    self.reports_lost += to - from + 1;
+                    self.reports.push(report.seq);
+                }
                 _ => unreachable!(),
             }
             if let Some(seq) = self.events.last() {
@@ -296,6 +328,10 @@ impl Linux {
             if let Some(seq) = self.history.last() {
                 self.history_next = seq + 1;
                 self.end.ack_history(*seq);
+            }
+            if let Some(seq) = self.reports.last() {
+                self.report_next = seq + 1;
+                self.end.ack_report(*seq);
             }
         }
     }
@@ -314,6 +350,10 @@ impl Linux {
             }
             Received::History(r) | Received::HistoryLost { record: r, .. } => {
                 assert_eq!(r.minute, r.seq as i64 + 7);
+                self.uncommitted.push(received);
+            }
+            Received::Report(r) | Received::ReportGap { report: r, .. } => {
+                assert_eq!(r.harmonics().map(|h| h.parts), Some(r.seq as u32 + 9));
                 self.uncommitted.push(received);
             }
             Received::Heads(_) => self.heads_seen = true,
@@ -433,8 +473,10 @@ fn run(seed: u64, faults: Faults, slots: u64, exchanges: u64) -> (Linux, Device)
 fn check(seed: u64, linux: &Linux, device: &Device) {
     assert!(linux.events.iter().copied().eq(1..=device.events), "seed {seed}: events exactly once, in order");
     assert!(linux.history.iter().copied().eq(1..=device.history), "seed {seed}: history complete, in order");
-    assert_eq!((linux.events_lost, linux.history_lost), (0, 0), "seed {seed}");
+    assert!(linux.reports.iter().copied().eq(1..=device.reports), "seed {seed}: reports exactly once, in order");
+    assert_eq!((linux.events_lost, linux.history_lost, linux.reports_lost), (0, 0, 0), "seed {seed}");
     assert_eq!(device.event_ack, device.events, "seed {seed}: all acknowledged");
+    assert_eq!(device.report_ack, device.reports, "seed {seed}: all acknowledged");
 
     let mut executed = device.executed.clone();
     executed.dedup();
@@ -505,8 +547,9 @@ fn what_a_small_ring_loses_is_told() {
         let delivered = linux.events.len() as u64;
         assert_eq!(delivered + linux.events_lost, device.events, "seed {seed}");
         assert_eq!(linux.history.len() as u64 + linux.history_lost, device.history, "seed {seed}");
-        assert!(linux.events.is_sorted() && linux.history.is_sorted());
-        lost += linux.events_lost + linux.history_lost;
+        assert_eq!(linux.reports.len() as u64 + linux.reports_lost, device.reports, "seed {seed}");
+        assert!(linux.events.is_sorted() && linux.history.is_sorted() && linux.reports.is_sorted());
+        lost += linux.events_lost + linux.history_lost + linux.reports_lost;
     }
     assert!(lost > 10, "the ring was too small: {lost}");
 }
@@ -521,21 +564,21 @@ fn another_device_is_heard_from_its_beginning() {
         exchange(&mut g, &mut wire, &mut linux, &mut device);
         linux.commit();
     }
-    assert!(linux.events.len() > 4 && linux.history.len() > 3);
+    assert!(linux.events.len() > 4 && linux.history.len() > 3 && linux.reports.len() > 3);
     // Its memory is gone: everything counts from 1 again, also the commands.
     linux.command += 1;
     let id = linux.end.submit(Command::StoreHead(ChainHead { log: 0, seq: 77, head: [0; 32] })).unwrap();
     linux.outstanding.insert(id, 77);
     let mut device = Device::new(256);
     device.end = DeviceEnd::new(5);
-    (device.events, device.history) = (3, 2);
+    (device.events, device.history, device.reports) = (3, 2, 1);
     device.arm();
-    (linux.events, linux.history) = (Vec::new(), Vec::new());
+    (linux.events, linux.history, linux.reports) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..20 {
         exchange(&mut g, &mut wire, &mut linux, &mut device);
         linux.commit();
     }
-    assert_eq!((linux.events, linux.history), (vec![1, 2, 3], vec![1, 2]));
+    assert_eq!((linux.events, linux.history, linux.reports), (vec![1, 2, 3], vec![1, 2], vec![1]));
     assert_eq!(device.executed, [77]);
 }
 
@@ -569,7 +612,7 @@ fn a_host_that_numbers_wrong_is_corrected() {
     let (mut linux, mut device) = (Linux::new(), Device::new(256));
     // The hello tells 3, the link's end remembers 10.
     device.last_reply = Reply { cmd_id: 3, ..Reply::default() };
-    device.end.restore(Reply { cmd_id: 10, ..Reply::default() }, 0);
+    device.end.restore(Reply { cmd_id: 10, ..Reply::default() }, 0, 0);
     device.arm();
     let mut page = [0; PAGE];
     linux.end.emit(&mut page);
@@ -607,6 +650,12 @@ fn an_unreadable_record_is_told_as_lost() {
         fn history(&self, seq: u64) -> Option<HistoryRecord> {
             self.0.history(seq).filter(|_| seq != 1)
         }
+        fn report_range(&self) -> (u64, u64) {
+            (2, 4)
+        }
+        fn report(&self, seq: u64, page: &mut Writer<'_>) -> bool {
+            seq != 3 && self.0.report(seq, page)
+        }
         fn heads(&self) -> Heads {
             self.0.heads()
         }
@@ -630,8 +679,13 @@ fn an_unreadable_record_is_told_as_lost() {
             Received::EventGap { from, to, event } => seen.push(format!("lost e{from}-{to}, e{}", event.seq)),
             Received::History(r) => seen.push(format!("h{}", r.seq)),
             Received::HistoryLost { from, to, record } => seen.push(format!("lost h{from}-{to}, h{}", record.seq)),
+            Received::Report(r) => seen.push(format!("r{}", r.seq)),
+            Received::ReportGap { from, to, report } => seen.push(format!("lost r{from}-{to}, r{}", report.seq)),
             _ => {}
         }
     }
-    assert_eq!(seen, ["e1", "e2", "e3", "lost e4-5, e6", "e7", "e8", "e9", "lost h1-1, h2", "h3"]);
+    assert_eq!(
+        seen,
+        ["e1", "e2", "e3", "lost e4-5, e6", "e7", "e8", "e9", "lost h1-1, h2", "h3", "lost r1-1, r2", "lost r3-3, r4"]
+    );
 }

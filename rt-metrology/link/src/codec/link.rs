@@ -5,9 +5,9 @@ use crate::Page;
 use crate::page::{Class, Header, View, crc32};
 use crate::payload::{
     Authority, Billing, BreakerDrive, CHANNELS, Calibration, ChainHead, ChannelCalibration, ClockQuality, Command,
-    EventCode, EventRecord, Grid, Heads, Hello, HistoryRecord, HostControl, IMAGE_BLOCK, ImageBlock, LcdFrame,
-    MeterConfig, Method, Outputs, Ranged, Reply, ReplyStatus, ResetCause, STREAM_DATA, StreamChunk, StreamKind,
-    Topology,
+    EventCode, EventRecord, Grid, Heads, Hello, HistoryRecord, HostControl, IMAGE_BLOCK, ImageBlock, LcdFrame, LedMode,
+    MODULE_OUTPUTS, MeterConfig, Method, ModuleEnergy, ModuleOutput, Outputs, PulseConfig, Ranged, Reply, ReplyStatus,
+    ReportRecord, ResetCause, STREAM_DATA, SignedCalibration, StreamChunk, StreamKind, Topology,
 };
 
 wire_enum!(Topology, "topology", OnePhase, Aron, ThreePhase);
@@ -36,6 +36,9 @@ wire_struct!(Hello {
     event_first: u64,
     event_last: u64,
     events_lost: u64,
+    report_first: u64,
+    report_last: u64,
+    reports_lost: u64,
     memory_reset: bool,
     last_cmd: u32,
 });
@@ -63,9 +66,37 @@ wire_struct!(MeterConfig {
     breaker: bool,
     trip_mv: u32,
     trip_ms: u32,
+    presence_permille: u16,
+    pulses: PulseConfig,
 });
-wire_struct!(ChannelCalibration { gain_q30: i32, offset: i32, phase_ns: i32 });
-wire_struct!(Calibration { channel: [ChannelCalibration; CHANNELS], ident: u32 });
+wire_enum!(ModuleEnergy, "energy of a pulse output", Off, Import, Export, Reactive);
+wire_enum!(LedMode, "mode of the light", Import, Active, Reactive);
+wire_struct!(ModuleOutput { energy: ModuleEnergy, per_kwh: u16, width_ms: u8 });
+wire_struct!(PulseConfig {
+    led_per_kwh: u32,
+    s0_per_kwh: u32,
+    i_max_ma: u32,
+    led_rests_lit: bool,
+    module: [ModuleOutput; MODULE_OUTPUTS],
+});
+wire_struct!(ChannelCalibration {
+    gain_q30: i32,
+    offset: i32,
+    phase_ns: i32,
+    gain_ppb_per_k: i32,
+    gain_ppt_per_k2: i32,
+    offset_mcount_per_k: i32,
+    phase_ps_per_k: i32,
+    ageing_ppb_per_year: i32,
+});
+wire_struct!(Calibration {
+    channel: [ChannelCalibration; CHANNELS],
+    reference_mdeg: i32,
+    date_us: i64,
+    ident: u32,
+    device_id: [u8; 8],
+});
+wire_struct!(SignedCalibration { calibration: Calibration, signature: [u8; 64] });
 wire_enum!(Authority, "authority", Sealed, SealOpen);
 wire_enum!(BreakerDrive, "breaker drive", Keep, Open, Close);
 wire_struct!(Outputs { breaker: BreakerDrive, relays: u8, backlight: bool });
@@ -102,6 +133,8 @@ wire_struct!(HostControl {
     event_ack: u64,
     event_next: u64,
     history_next: u64,
+    report_ack: u64,
+    report_next: u64,
 });
 
 impl Wire for EventCode {
@@ -209,6 +242,7 @@ impl Wire for Command {
             Command::Subscribe { mask } => w.u8(*mask),
             Command::Image(block) => block.put(w),
             Command::Reset { warm } => w.bool(*warm),
+            Command::Verify(mode) => mode.put(w),
         }
     }
     fn take(r: &mut Reader<'_>) -> Result<Self, PageError> {
@@ -229,6 +263,7 @@ impl Wire for Command {
             8 => Command::Subscribe { mask: r.u8()? },
             9 => Command::Image(ImageBlock::take(r)?),
             10 => Command::Reset { warm: r.bool("warm")? },
+            11 => Command::Verify(LedMode::take(r)?),
             _ => return Err(PageError::Value("command kind")),
         })
     }
@@ -277,6 +312,8 @@ pub enum Message {
     Stream(StreamChunk),
     /// End of a command.
     Reply(Reply),
+    /// One report and the range of the ring.
+    Report(Ranged<ReportRecord>),
     /// Host to coprocessor.
     Host(HostControl, Option<(u32, Command)>),
 }
@@ -296,6 +333,7 @@ pub fn decode_page(page: &Page) -> Result<(Header, Message), PageError> {
         Class::Heads => Message::Heads(view.decode()?),
         Class::Stream => Message::Stream(view.decode()?),
         Class::Reply => Message::Reply(view.decode()?),
+        Class::Report => Message::Report(view.decode()?),
         Class::Host => {
             let (control, command) = decode_host(view.payload)?;
             let command = match command {

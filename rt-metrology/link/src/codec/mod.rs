@@ -5,6 +5,7 @@
 //! change of layout needs another page version.
 
 mod link;
+mod report;
 mod values;
 
 pub use crate::page::PageError;

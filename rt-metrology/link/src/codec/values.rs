@@ -3,7 +3,7 @@
 use super::{PageError, Reader, Wire, Writer, wire_enum, wire_struct};
 use crate::payload::{
     Billing, ClockQuality, Counters, EnergySet, Grid, HistoryKind, HistoryRecord, Inputs, PHASES, PULSE_INPUTS,
-    PhaseSecond, PhaseSums, Second, Snapshot, Sums, Valid,
+    PhaseSecond, PhaseSums, Second, Snapshot, Sums, Suspect, Valid,
 };
 
 wire_struct!(EnergySet { a_plus: u64, a_minus: u64, r: [u64; 4], e_plus: u64, e_minus: u64 });
@@ -16,6 +16,7 @@ wire_struct!(PhaseSums {
     pf_ppm: i64,
     thd_windows: u64,
     thd_u_ppm: u64,
+    thd_i_windows: u64,
     thd_i_ppm: u64,
 });
 wire_struct!(Sums { phase: [PhaseSums; PHASES], f_windows: u64, f_uhz: u64 });
@@ -31,6 +32,8 @@ wire_struct!(Snapshot {
     boots: u32,
     down_us: u64,
     clipped_windows: u64,
+    lost_samples: u64,
+    suspect_windows: u32,
     config_hash: [u8; 8],
 });
 wire_struct!(PhaseSecond {
@@ -44,6 +47,9 @@ wire_struct!(PhaseSecond {
     angle_mdeg: i32,
     thd_u_ppm: u32,
     thd_i_ppm: u32,
+    p1_mw: i32,
+    u_dc_mv: i32,
+    i_dc_ua: i32,
 });
 wire_struct!(Second {
     number: u64,
@@ -51,12 +57,16 @@ wire_struct!(Second {
     valid: Valid,
     phase: [PhaseSecond; PHASES],
     i_n_ua: u32,
+    i_n_computed_ua: u32,
+    u2_ppm: u32,
+    u0_ppm: u32,
     p_mw: i64,
     q_mvar: i64,
     s_mva: u64,
     pf_ppm: i32,
     f_uhz: u32,
     temperature_mdeg: i32,
+    suspect: Suspect,
 });
 wire_struct!(Billing { snapshot: Snapshot, second: Second, history_last: u64, event_last: u64, grid: Grid });
 wire_enum!(HistoryKind, "history kind", Minute, InputEdge, GridChange, Boot, ConfigChange, PowerFail);
@@ -86,5 +96,15 @@ impl Wire for Valid {
     }
     fn take(r: &mut Reader<'_>) -> Result<Valid, PageError> {
         Ok(Valid(r.u32()?))
+    }
+}
+
+impl Wire for Suspect {
+    const LEN: usize = 4;
+    fn put(&self, w: &mut Writer<'_>) {
+        w.u32(self.0);
+    }
+    fn take(r: &mut Reader<'_>) -> Result<Suspect, PageError> {
+        Ok(Suspect(r.u32()?))
     }
 }

@@ -1,11 +1,11 @@
 //! Commands down and replies up. One command is in flight; the coprocessor carries each number out once.
 
-use super::{Calibration, Grid, MeterConfig};
+use super::{Grid, LedMode, MeterConfig, SignedCalibration};
 
 /// Hash chains whose heads the coprocessor keeps.
 pub const CHAIN_LOGS: usize = 16;
 /// Largest piece of an image in one command, bytes. 996 bytes of payload less control, command head and block head
-/// leave 940; 512 is the flash page of the boards.
+/// leave 929; 512 is the flash page of the boards.
 pub const IMAGE_BLOCK: usize = 512;
 /// Frames kept for the display while only the supply back-up feeds the meter (slots 1 to 8).
 pub const LCD_BACKUP_FRAMES: u8 = 8;
@@ -108,7 +108,7 @@ pub enum Command {
     /// Write the sealed configuration. The reply echoes the hash of configuration and calibration in force.
     WriteConfig(MeterConfig, Authority),
     /// Write the calibration. Echo as for the configuration.
-    WriteCalibration(Calibration, Authority),
+    WriteCalibration(SignedCalibration, Authority),
     /// Drive outputs.
     SetOutputs(Outputs),
     /// Keep the head of a chain.
@@ -129,6 +129,8 @@ pub enum Command {
         /// Keep the memory that is not initialised.
         warm: bool,
     },
+    /// What the light and S0 follow from now on, until the next command or start. No counter knows of it.
+    Verify(LedMode),
 }
 
 impl Command {
@@ -145,6 +147,7 @@ impl Command {
             Command::Subscribe { .. } => 8,
             Command::Image(_) => 9,
             Command::Reset { .. } => 10,
+            Command::Verify(_) => 11,
         }
     }
 }

@@ -3,6 +3,9 @@
 //! Both structures are sealed parameters. They are checked here, on both ends, before they can come into force: an
 //! impossible value is refused with a reason, and what was in force stays in force.
 
+use super::PulseConfig;
+use crate::codec::{Wire, encode};
+
 /// Measuring channels: U1, U2, U3, I1, I2, I3, I_N, in this order in every array and bit mask.
 pub const CHANNELS: usize = 7;
 
@@ -32,6 +35,9 @@ impl Channel {
         1 << self as u8
     }
 }
+
+/// Largest presence threshold, ‰: the lower limit of a good grid.
+const PRESENCE_LIMIT_PERMILLE: u16 = 900;
 
 /// How the meter is connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +96,11 @@ pub struct MeterConfig {
     pub trip_mv: u32,
     /// For so long must the voltage be above [`MeterConfig::trip_mv`], ms.
     pub trip_ms: u32,
+    /// Below this share of the nominal voltage on all phases for more than a second the processor shuts down, ‰; 0 =
+    /// never.
+    pub presence_permille: u16,
+    /// Pulse outputs.
+    pub pulses: PulseConfig,
 }
 
 impl Default for MeterConfig {
@@ -110,6 +121,9 @@ impl Default for MeterConfig {
             breaker: false,
             trip_mv: 0,
             trip_ms: 1_000,
+            // 160 V of 230 V.
+            presence_permille: 696,
+            pulses: PulseConfig::default(),
         }
     }
 }
@@ -155,6 +169,39 @@ pub enum Impossible {
     /// Phase shift of more than 100 µs (1.8 degrees at 50 Hz).
     #[error("phase shift above 100 µs")]
     Phase = 12,
+    /// Reference temperature outside −40 to +85 °C.
+    #[error("reference temperature outside -40 to +85 degrees")]
+    ReferenceTemperature = 13,
+    /// A coefficient beyond what a front end can have: 200 ppm/K, 1 ppm/K², 1000 counts/K, 100 ns/K, 1000 ppm a year.
+    #[error("temperature or ageing coefficient out of range")]
+    Coefficient = 14,
+    /// The calibration was made for another device.
+    #[error("calibration of another device")]
+    Device = 15,
+    /// The calibration is not signed by the laboratory that this meter knows, or it knows none.
+    #[error("calibration not signed by the known laboratory")]
+    Signature = 16,
+    /// Pulse constant of the light not 1 to 100 000 imp/kWh, or that of S0 not an integral part of it.
+    #[error("pulse constant of the light not 1 to 100000, or that of S0 not an integral part of it")]
+    PulseConstant = 17,
+    /// Largest current for the pulse outputs not 1 mA to 10 kA.
+    #[error("largest current of the pulse outputs not 1 mA to 10 kA")]
+    PulseCurrent = 18,
+    /// Light and S0 cannot give the pulses of the largest current at 115 % of the nominal voltage, 40 ms apart.
+    #[error("the pulse constant of the light is too large for the largest current")]
+    LedRate = 19,
+    /// Factor of a module output not 1 to 1000 imp/kWh.
+    #[error("factor of a pulse output not 1 to 1000")]
+    PulseFactor = 20,
+    /// Width of a module output's pulses not 30 or 80 ms.
+    #[error("width of a pulse output not 30 or 80 ms")]
+    PulseWidth = 21,
+    /// A module output cannot give the pulses of the largest current at the nominal voltage, pulse and pause of one width.
+    #[error("factor and width of a pulse output cannot carry the largest current")]
+    ModuleRate = 22,
+    /// Presence threshold above 90 % of the nominal voltage: the meter would shut down on a good grid.
+    #[error("presence threshold above 90 % of the nominal voltage")]
+    Presence = 23,
 }
 
 impl MeterConfig {
@@ -184,15 +231,19 @@ impl MeterConfig {
             (self.trip_mv == 0 || self.breaker, Impossible::Trip),
             (self.trip_mv == 0 || (self.u_nominal_mv..=self.u_full_scale_mv).contains(&self.trip_mv), Impossible::Trip),
             (self.trip_ms <= 3_600_000, Impossible::Trip),
+            (self.presence_permille <= PRESENCE_LIMIT_PERMILLE, Impossible::Presence),
         ];
         match checks.iter().find(|(ok, _)| !ok) {
             Some((_, reason)) => Err(*reason),
-            None => Ok(()),
+            None => self.pulses.check(self.topology, self.u_nominal_mv),
         }
     }
 }
 
-/// Corrections of one channel.
+/// Corrections of one channel, and how the channel moves.
+///
+/// The first three are what is applied. The coefficients describe the channel itself (its gain rises by so much), and
+/// the coprocessor takes their effect out again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelCalibration {
     /// Gain, Q30: 1 << 30 is 1.0.
@@ -201,21 +252,84 @@ pub struct ChannelCalibration {
     pub offset: i32,
     /// Delay of the channel against the others, ns; positive = the channel lags and is advanced.
     pub phase_ns: i32,
+    /// Rise of the channel's gain with temperature, 10^-9 per kelvin.
+    pub gain_ppb_per_k: i32,
+    /// Its curvature, 10^-12 per kelvin squared.
+    pub gain_ppt_per_k2: i32,
+    /// Rise of the channel's offset with temperature, thousandths of a count per kelvin.
+    pub offset_mcount_per_k: i32,
+    /// Rise of the channel's delay with temperature, ps per kelvin.
+    pub phase_ps_per_k: i32,
+    /// Rise of the channel's gain with age, 10^-9 per year (of 365.25 days) since the calibration.
+    pub ageing_ppb_per_year: i32,
 }
 
 impl Default for ChannelCalibration {
     fn default() -> ChannelCalibration {
-        ChannelCalibration { gain_q30: 1 << 30, offset: 0, phase_ns: 0 }
+        ChannelCalibration {
+            gain_q30: 1 << 30,
+            offset: 0,
+            phase_ns: 0,
+            gain_ppb_per_k: 0,
+            gain_ppt_per_k2: 0,
+            offset_mcount_per_k: 0,
+            phase_ps_per_k: 0,
+            ageing_ppb_per_year: 0,
+        }
     }
 }
 
-/// Corrections of all channels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+impl ChannelCalibration {
+    fn check(&self) -> Result<(), Impossible> {
+        let coefficients = [
+            (self.gain_ppb_per_k, 200_000),
+            (self.gain_ppt_per_k2, 1_000_000),
+            (self.offset_mcount_per_k, 1_000_000),
+            (self.phase_ps_per_k, 100_000),
+            (self.ageing_ppb_per_year, 1_000_000),
+        ];
+        if !(1 << 29..=i32::MAX).contains(&self.gain_q30) {
+            return Err(Impossible::Gain);
+        }
+        if self.offset.unsigned_abs() > 1 << 20 {
+            return Err(Impossible::Offset);
+        }
+        if self.phase_ns.unsigned_abs() > 100_000 {
+            return Err(Impossible::Phase);
+        }
+        if coefficients.iter().any(|(value, limit)| value.unsigned_abs() > *limit) {
+            return Err(Impossible::Coefficient);
+        }
+        Ok(())
+    }
+}
+
+/// Corrections of all channels: what a laboratory signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Calibration {
     /// Per channel, in the order of [`Channel`].
     pub channel: [ChannelCalibration; CHANNELS],
-    /// Number of the calibration, chosen by the laboratory.
+    /// Temperature at which it was calibrated, millidegrees Celsius.
+    pub reference_mdeg: i32,
+    /// When, µs since 1970 UTC; 0 = ageing is not corrected.
+    pub date_us: i64,
+    /// Number of the calibration, chosen by the laboratory; 0 = not calibrated.
     pub ident: u32,
+    /// The device it was made for.
+    pub device_id: [u8; 8],
+}
+
+impl Default for Calibration {
+    /// Not calibrated.
+    fn default() -> Calibration {
+        Calibration {
+            channel: [ChannelCalibration::default(); CHANNELS],
+            reference_mdeg: 23_000,
+            date_us: 0,
+            ident: 0,
+            device_id: [0; 8],
+        }
+    }
 }
 
 impl Calibration {
@@ -224,17 +338,47 @@ impl Calibration {
     /// # Errors
     /// The first impossible value.
     pub fn check(&self) -> Result<(), Impossible> {
-        for c in &self.channel {
-            if !(1 << 29..=i32::MAX).contains(&c.gain_q30) {
-                return Err(Impossible::Gain);
-            }
-            if c.offset.unsigned_abs() > 1 << 20 {
-                return Err(Impossible::Offset);
-            }
-            if c.phase_ns.unsigned_abs() > 100_000 {
-                return Err(Impossible::Phase);
-            }
+        if !(-40_000..=85_000).contains(&self.reference_mdeg) {
+            return Err(Impossible::ReferenceTemperature);
         }
-        Ok(())
+        self.channel.iter().try_for_each(ChannelCalibration::check)
+    }
+
+    /// What is signed: [`CALIBRATION_CONTEXT`] and the bytes as they stand on the wire.
+    pub fn signed_bytes(&self) -> [u8; CALIBRATION_CONTEXT.len() + Calibration::LEN] {
+        let mut bytes = [0; CALIBRATION_CONTEXT.len() + Calibration::LEN];
+        let (context, record) = bytes.split_at_mut(CALIBRATION_CONTEXT.len());
+        context.copy_from_slice(CALIBRATION_CONTEXT);
+        encode(self, record);
+        bytes
+    }
+
+    /// Whether anything in it depends on temperature or age.
+    pub fn moves(&self) -> bool {
+        self.channel.iter().any(|c| {
+            let ChannelCalibration { gain_ppb_per_k, gain_ppt_per_k2, offset_mcount_per_k, phase_ps_per_k, .. } = *c;
+            [gain_ppb_per_k, gain_ppt_per_k2, offset_mcount_per_k, phase_ps_per_k, c.ageing_ppb_per_year] != [0; 5]
+        })
     }
 }
+
+/// A calibration with the laboratory's signature.
+///
+/// Ed25519 (RFC 8032) over [`CALIBRATION_CONTEXT`] and the calibration's bytes as they stand on the wire. The
+/// coprocessor verifies it when it is written and at each start; all zeros is no signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedCalibration {
+    /// What is signed.
+    pub calibration: Calibration,
+    /// The signature.
+    pub signature: [u8; 64],
+}
+
+impl Default for SignedCalibration {
+    fn default() -> SignedCalibration {
+        SignedCalibration { calibration: Calibration::default(), signature: [0; 64] }
+    }
+}
+
+/// What the signed bytes begin with, so that a signature of something else never fits a calibration.
+pub const CALIBRATION_CONTEXT: &[u8; 24] = b"metergate calibration 1\0";

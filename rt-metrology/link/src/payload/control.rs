@@ -15,6 +15,10 @@ pub struct HostControl {
     pub event_next: u64,
     /// Next history record wanted; 0 = none now.
     pub history_next: u64,
+    /// All reports up to this one are committed on Linux and may be overwritten.
+    pub report_ack: u64,
+    /// Next report wanted; 0 = none now.
+    pub report_next: u64,
 }
 
 impl HostControl {

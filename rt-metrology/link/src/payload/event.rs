@@ -47,9 +47,26 @@ impl EventCode {
     /// Rapid voltage change (5.11). args: mask of its one voltage and, above bit 8, dUss in mV; dUmax mV, duration µs, begin.
     pub const RAPID_VOLTAGE_CHANGE: EventCode = EventCode(20);
 
+    /// Channels or their wiring look wrong, or right again. args: what does now, what changed, as bits of `Suspect` (without
+    /// clipping and losses); windows marked so far.
+    pub const SUSPECT_SAMPLES: EventCode = EventCode(21);
+    /// Samples were lost. args: samples lost so far. Told at the first marked window after a clean second.
+    pub const SAMPLES_LOST: EventCode = EventCode(22);
+    /// A calibration was refused: written, or found in memory at the start. args: reason (`Impossible`), ident, 1 = at the
+    /// start. What was in force (at the start: what the factory left) stays in force.
+    pub const CALIBRATION_REFUSED: EventCode = EventCode(23);
+    /// A pulse output cannot follow its counter: it is behind, it begins to drop pulses, or it has caught up. args: output
+    /// (0 light, 2 and 3 module), pulses that wait, pulses dropped since it fell behind.
+    pub const PULSES_LATE: EventCode = EventCode(24);
+    /// The light and S0 follow something else. args: mode (0 A+, 1 active, 2 reactive energy of the quadrant).
+    pub const VERIFICATION: EventCode = EventCode(25);
+    /// All voltages were below the presence threshold for more than a second: everything is stored and the processor
+    /// shuts down. args: highest voltage mV, threshold mV.
+    pub const SHUT_DOWN: EventCode = EventCode(26);
+
     /// Name for people; `None` for a code this version does not know.
     pub fn name(self) -> Option<&'static str> {
-        const NAMES: [&str; 20] = [
+        const NAMES: [&str; 26] = [
             "boot",
             "inputs-changed",
             "power-fail",
@@ -70,6 +87,12 @@ impl EventCode {
             "image-staged",
             "interruption",
             "rapid-voltage-change",
+            "suspect-samples",
+            "samples-lost",
+            "calibration-refused",
+            "pulses-late",
+            "verification",
+            "shut-down",
         ];
         NAMES.get(usize::from(self.0).checked_sub(1)?).copied()
     }

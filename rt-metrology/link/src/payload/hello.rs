@@ -19,7 +19,7 @@ pub enum ResetCause {
     Requested = 4,
 }
 
-/// Identity, time and the ranges of the two rings.
+/// Identity, time and the ranges of the three rings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
     /// Version of the meaning of the payloads, see [`crate::PROTOCOL`].
@@ -66,6 +66,12 @@ pub struct Hello {
     pub event_last: u64,
     /// Events overwritten before they were acknowledged, since the memory was created.
     pub events_lost: u64,
+    /// Oldest report in the report ring; 0 = the ring is empty.
+    pub report_first: u64,
+    /// Newest report in the report ring; 0 = the ring is empty.
+    pub report_last: u64,
+    /// Reports overwritten before they were acknowledged, since the memory was created.
+    pub reports_lost: u64,
     /// The non-volatile memory was empty or unreadable in both slots: all counters began at zero at this boot.
     pub memory_reset: bool,
     /// Number of the last command carried out (over resets); the host numbers on from here.

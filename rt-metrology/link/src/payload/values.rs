@@ -53,7 +53,9 @@ pub struct PhaseSums {
     pub thd_windows: u64,
     /// Sum of voltage THD, ppm.
     pub thd_u_ppm: u64,
-    /// Sum of current THD over the same windows, ppm; a window without current adds nothing.
+    /// Windows in which the current's THD was computed: those with a current to relate it to.
+    pub thd_i_windows: u64,
+    /// Sum of current THD over those windows, ppm.
     pub thd_i_ppm: u64,
 }
 
@@ -170,6 +172,10 @@ pub struct Snapshot {
     pub down_us: u64,
     /// Windows marked by overload (clipped samples).
     pub clipped_windows: u64,
+    /// Samples that never arrived while the coprocessor ran: their time passed, their energy was not counted.
+    pub lost_samples: u64,
+    /// Windows whose energy may be wrong: those with a bit of [`Suspect::ENERGY`].
+    pub suspect_windows: u32,
     /// First 8 bytes of the hash of configuration and calibration in force.
     pub config_hash: [u8; 8],
 }
@@ -199,10 +205,47 @@ impl Valid {
     pub const TEMPERATURE: u32 = 1 << 16;
     /// THD of the current of phase 1 (bits 17 to 19): there was a fundamental current to relate to.
     pub const THD_I: u32 = 1 << 17;
+    /// Computed neutral current: all three phase currents are measured.
+    pub const I_N_COMPUTED: u32 = 1 << 20;
+    /// Unbalance `u2`: three voltages, one rotation prevailing.
+    pub const U2: u32 = 1 << 21;
+    /// Unbalance `u0`: as for `u2`, and voltages against the neutral.
+    pub const U0: u32 = 1 << 22;
 
     /// Whether the per-phase flag `first` (its L1 bit) is set for phase `k` (0 to 2).
     pub fn phase(self, first: u32, k: usize) -> bool {
         self.0 & (first << k) != 0
+    }
+
+    /// Whether all bits of `flag` are set.
+    pub fn has(self, flag: u32) -> bool {
+        self.0 & flag == flag
+    }
+}
+
+/// What is wrong with the samples, as far as samples can tell. Nothing in here changes what is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Suspect(pub u32);
+
+impl Suspect {
+    /// The first channel gave one and the same code, not zero, while another moved (bits 0 to 6 for the channels).
+    pub const STUCK: u32 = 1 << 0;
+    /// The first channel exceeded the range of its converter or of its correction (bits 7 to 13).
+    pub const CLIPPED: u32 = 1 << 7;
+    /// The first channel is configured but gave nothing but the code zero while another moved (bits 14 to 20).
+    pub const MISSING: u32 = 1 << 14;
+    /// The currents fit the voltages of other phases: each lags or leads its own by 120 degrees.
+    pub const SWAPPED: u32 = 1 << 21;
+    /// The voltages rotate backwards: L1, L3, L2.
+    pub const REVERSED: u32 = 1 << 22;
+    /// Samples were lost.
+    pub const LOST: u32 = 1 << 23;
+    /// The energy may be wrong. A reversed rotation alone is a wiring that counts correctly.
+    pub const ENERGY: u32 = ((1 << 22) - 1) | Self::LOST;
+
+    /// Whether the per-channel flag `first` (its U1 bit) is set for `channel`.
+    pub fn channel(self, first: u32, channel: usize) -> bool {
+        self.0 & (first << channel) != 0
     }
 
     /// Whether all bits of `flag` are set.
@@ -235,6 +278,13 @@ pub struct PhaseSecond {
     pub thd_u_ppm: u32,
     /// Current THD, ppm.
     pub thd_i_ppm: u32,
+    /// Fundamental active power, mW. The displacement power factor is `cos(phi)` = P1/S1 with the fundamental
+    /// apparent power `S1 = √(p1² + q²)`; total reactive power is `√(s² − p²)`, without a sign.
+    pub p1_mw: i32,
+    /// Direct component of the voltage, mV. It is part of all other values.
+    pub u_dc_mv: i32,
+    /// Direct component of the current, µA. It is part of all other values.
+    pub i_dc_ua: i32,
 }
 
 /// The last full second of measured values (five 10-cycle windows at 50 Hz).
@@ -248,8 +298,14 @@ pub struct Second {
     pub valid: Valid,
     /// L1 to L3.
     pub phase: [PhaseSecond; PHASES],
-    /// Neutral current, µA.
+    /// Neutral current as measured, µA.
     pub i_n_ua: u32,
+    /// RMS of minus the sum of the phase currents, sample by sample, µA: what the neutral must carry.
+    pub i_n_computed_ua: u32,
+    /// Weaker to stronger rotating component of the fundamental voltages, ppm.
+    pub u2_ppm: u32,
+    /// Zero component to the stronger rotating component, ppm.
+    pub u0_ppm: u32,
     /// Total active power by calculation method, mW.
     pub p_mw: i64,
     /// Total fundamental reactive power by calculation method, mvar.
@@ -262,6 +318,26 @@ pub struct Second {
     pub f_uhz: u32,
     /// Temperature, millidegrees Celsius.
     pub temperature_mdeg: i32,
+    /// What was wrong with the samples in any of its windows.
+    pub suspect: Suspect,
+}
+
+/// The way energy flows in a phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the grid.
+    Import,
+    /// Into the grid.
+    Export,
+}
+
+impl Second {
+    /// Direction of the current of phase `k` (0 to 2), for a display's indicators: the sign of its active power. Absent
+    /// while the phase registers nothing (2.3 W are 10 mA at 230 V).
+    pub fn direction(&self, k: usize) -> Option<Direction> {
+        let phase = self.phase.get(k).filter(|_| self.valid.phase(Valid::PF, k))?;
+        Some(if phase.p_mw < 0 { Direction::Export } else { Direction::Import })
+    }
 }
 
 /// Class *billing*: idempotent, every window.

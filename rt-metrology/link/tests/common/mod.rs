@@ -80,6 +80,7 @@ impl Gen {
             pf_ppm: self.i64(),
             thd_windows: self.word(),
             thd_u_ppm: self.word(),
+            thd_i_windows: self.word(),
             thd_i_ppm: self.word(),
         }
     }
@@ -99,6 +100,8 @@ impl Gen {
             boots: self.u32(),
             down_us: self.word(),
             clipped_windows: self.word(),
+            lost_samples: self.word(),
+            suspect_windows: self.u32(),
             config_hash: self.bytes(),
         }
     }
@@ -115,6 +118,9 @@ impl Gen {
             angle_mdeg: self.u32() as i32,
             thd_u_ppm: self.u32(),
             thd_i_ppm: self.u32(),
+            p1_mw: self.u32() as i32,
+            u_dc_mv: self.u32() as i32,
+            i_dc_ua: self.u32() as i32,
         }
     }
 
@@ -127,12 +133,16 @@ impl Gen {
                 valid: Valid(self.u32()),
                 phase: core::array::from_fn(|_| self.phase_second()),
                 i_n_ua: self.u32(),
+                i_n_computed_ua: self.u32(),
+                u2_ppm: self.u32(),
+                u0_ppm: self.u32(),
                 p_mw: self.i64(),
                 q_mvar: self.i64(),
                 s_mva: self.word(),
                 pf_ppm: self.u32() as i32,
                 f_uhz: self.u32(),
                 temperature_mdeg: self.u32() as i32,
+                suspect: Suspect(self.u32()),
             },
             history_last: self.word(),
             event_last: self.word(),
@@ -205,8 +215,26 @@ impl Gen {
             event_first: self.word(),
             event_last: self.word(),
             events_lost: self.word(),
+            report_first: self.word(),
+            report_last: self.word(),
+            reports_lost: self.word(),
             memory_reset: self.bool(),
             last_cmd: self.u32(),
+        }
+    }
+
+    fn pulses(&mut self) -> PulseConfig {
+        let energies = [ModuleEnergy::Off, ModuleEnergy::Import, ModuleEnergy::Export, ModuleEnergy::Reactive];
+        PulseConfig {
+            led_per_kwh: self.u32(),
+            s0_per_kwh: self.u32(),
+            i_max_ma: self.u32(),
+            led_rests_lit: self.bool(),
+            module: core::array::from_fn(|_| ModuleOutput {
+                energy: self.pick(&energies),
+                per_kwh: self.u32() as u16,
+                width_ms: self.u32() as u8,
+            }),
         }
     }
 
@@ -226,16 +254,30 @@ impl Gen {
             breaker: self.bool(),
             trip_mv: self.u32(),
             trip_ms: self.u32(),
+            presence_permille: self.u32() as u16,
+            pulses: self.pulses(),
         }
     }
 
-    pub fn calibration(&mut self) -> Calibration {
+    pub fn calibration(&mut self) -> SignedCalibration {
         let channel = core::array::from_fn(|_| ChannelCalibration {
             gain_q30: self.u32() as i32,
             offset: self.u32() as i32,
             phase_ns: self.u32() as i32,
+            gain_ppb_per_k: self.u32() as i32,
+            gain_ppt_per_k2: self.u32() as i32,
+            offset_mcount_per_k: self.u32() as i32,
+            phase_ps_per_k: self.u32() as i32,
+            ageing_ppb_per_year: self.u32() as i32,
         });
-        Calibration { channel, ident: self.u32() }
+        let calibration = Calibration {
+            channel,
+            reference_mdeg: self.u32() as i32,
+            date_us: self.i64(),
+            ident: self.u32(),
+            device_id: self.bytes(),
+        };
+        SignedCalibration { calibration, signature: self.bytes() }
     }
 
     pub fn head(&mut self) -> ChainHead {
@@ -276,6 +318,68 @@ impl Gen {
         chunk
     }
 
+    pub fn report(&mut self) -> ReportRecord {
+        let mut record = ReportRecord {
+            seq: self.word(),
+            boot_id: self.u32(),
+            kind: ReportKind(self.u8()),
+            flags: ReportFlags(self.u32() as u16),
+            begin: self.word(),
+            end: self.word(),
+            utc_us: self.i64(),
+            // Below the limit, so that one byte more is too long and not another report.
+            len: self.below(REPORT_DATA as u64) as u16,
+            ..ReportRecord::default()
+        };
+        for at in 0..usize::from(record.len) {
+            record.data[at] = self.u8();
+        }
+        record
+    }
+
+    pub fn interval(&mut self) -> Interval {
+        Interval {
+            parts: self.u32(),
+            valid: self.u32(),
+            values: core::array::from_fn(|_| self.u32()),
+            flicker_valid: self.u8(),
+            flicker: core::array::from_fn(|_| self.u32()),
+            occurrences: core::array::from_fn(|_| self.u32()),
+            f_uhz: core::array::from_fn(|_| self.u32()),
+        }
+    }
+
+    pub fn harmonics(&mut self) -> HarmonicReport {
+        HarmonicReport {
+            channels: self.u8(),
+            parts: self.u32(),
+            channel: core::array::from_fn(|_| HarmonicChannel {
+                fundamental: self.u32(),
+                largest: self.u32(),
+                share: core::array::from_fn(|_| self.u32() as u16),
+            }),
+        }
+    }
+
+    pub fn wave(&mut self) -> WavePiece {
+        let mut piece = WavePiece {
+            event: self.word(),
+            trigger: self.word(),
+            piece: self.u32() as u16,
+            channels: self.below(1 << WAVE_CHANNELS) as u8,
+            count: self.below(76) as u8,
+            step: self.u8(),
+            u_full_scale_mv: self.u32(),
+            i_full_scale_ua: self.u32(),
+            ..WavePiece::default()
+        };
+        let len = piece.width() * usize::from(piece.count);
+        for at in 0..len {
+            piece.codes[at] = self.u32() as u16;
+        }
+        piece
+    }
+
     pub fn control(&mut self) -> HostControl {
         HostControl {
             last_seq: self.u32(),
@@ -284,12 +388,14 @@ impl Gen {
             event_ack: self.word(),
             event_next: self.word(),
             history_next: self.word(),
+            report_ack: self.word(),
+            report_next: self.word(),
         }
     }
 
     pub fn command(&mut self) -> Command {
         let authority = self.pick(&[Authority::Sealed, Authority::SealOpen]);
-        match self.below(10) {
+        match self.below(11) {
             0 => Command::SetGrid(self.grid()),
             1 => Command::WriteConfig(self.config(), authority),
             2 => Command::WriteCalibration(self.calibration(), authority),
@@ -322,6 +428,7 @@ impl Gen {
                 }
                 Command::Image(block)
             }
+            9 => Command::Verify(self.pick(&[LedMode::Import, LedMode::Active, LedMode::Reactive])),
             _ => Command::Reset { warm: self.bool() },
         }
     }
