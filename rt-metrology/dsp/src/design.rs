@@ -19,8 +19,9 @@ pub const PHASES: usize = metrology_link::payload::PHASES;
 
 /// Bits of fraction a corrected sample has below one converter count.
 ///
-/// Four bits put the rounding of the correction 24 dB below the converter's own step, so that it adds less than 1 ppm
-/// to the active power at 10 mA of 100 A (593 counts peak with the default full scale of 200 A).
+/// Four bits put the rounding of the correction 24 dB below the converter's own step. What rounding takes is carried on
+/// (see `frontend`), so that it adds less than 1 ppm to the active power at 10 mA of 100 A (593 counts peak with the
+/// default full scale of 200 A).
 pub const FRACTION_BITS: u32 = 4;
 
 /// Largest magnitude of a converter count. More is an input error and is limited (and marked as clipped).
@@ -40,8 +41,7 @@ pub const BLOCK: u32 = 64;
 
 /// No window has more samples than this; it is what the bounds of the i128 sums rest on.
 ///
-/// The longest is 12 cycles at 42.5 Hz and 32 kS/s (9036 samples), plus the time until a missing zero crossing is
-/// noticed (1.25 periods, 942), which leaves 64 % of reserve.
+/// The longest is 14 cycles at 42.5 Hz and 32 kS/s (10 541 samples), see `metrology.rs`.
 pub const WINDOW_LIMIT: u32 = 1 << 14;
 
 /// Bits of fraction of a position between two samples. 2^-24 sample of 1600 is 4e-11 of a window.
@@ -57,11 +57,11 @@ pub const WINDOWS_PER_SECOND: u32 = 5;
 
 /// Whole samples by which every channel is delayed, so that a current can be moved forwards as well as back.
 ///
-/// The largest difference between a current and its voltage is 200 µs (twice [`PHASE_LIMIT_NS`]) = 6.4 samples at
-/// 32 kS/s, and the six-tap filter reaches three samples ahead of the position it interpolates: 6.4 + 3 < 10.
+/// The largest difference between a current and its voltage is 240 µs ([`LAG_LIMIT_PS`]): at 32 kS/s a position between
+/// the 7th and the 8th sample, and the six-tap filter reaches three samples ahead of the 7th.
 pub const BASE_DELAY: u32 = 10;
 
-/// Length of the delay line. The oldest tap lies ceil(10 + 6.4) + 2 = 19 samples back; the next power of two.
+/// Length of the delay line. The oldest tap lies ceil(10 + 7.7) + 2 = 20 samples back; the next power of two.
 pub const DELAY_LINE: usize = 32;
 
 /// Largest offset a calibration may have, counts: an eighth of full scale.
@@ -72,6 +72,8 @@ pub const GAIN_MIN_Q30: i32 = 1 << 29;
 pub const GAIN_MAX_Q30: i32 = i32::MAX;
 /// Largest phase correction of one channel, ns: 100 µs is 1.8° at 50 Hz, ten times the error of a poor transformer.
 pub const PHASE_LIMIT_NS: i32 = 100_000;
+/// Largest difference of a current's delay and its voltage's, ps: twice [`PHASE_LIMIT_NS`], and 20 µs each by temperature.
+pub const LAG_LIMIT_PS: i32 = 240_000_000;
 
 /// Largest full scale of a voltage channel, mV: keeps the product of both scales below 2^52 (see [`crate::energy`]).
 pub const U_FULL_SCALE_LIMIT_MV: u32 = 2_000_000;

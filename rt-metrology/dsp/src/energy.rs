@@ -49,6 +49,10 @@ pub struct Cumulative {
     pub windows: u64,
     /// Windows with clipped samples.
     pub clipped_windows: u64,
+    /// Samples lost.
+    pub lost_samples: u64,
+    /// Windows whose energy may be wrong.
+    pub suspect_windows: u32,
 }
 
 /// The stored bytes are not a [`Cumulative`]. The memory is at fault; nothing was taken from them.
@@ -80,14 +84,14 @@ impl Cumulative {
     /// | bytes | content |
     /// |---|---|
     /// | 4 | version (1) |
-    /// | 16 | windows, clipped windows |
+    /// | 28 | windows, clipped windows, lost samples, suspect windows (4) |
     /// | 4 × 8 × 8 | counters L1, L2, L3, total |
     /// | 4 × 8 × 12 | remainders in the same order (below 2^89) |
-    /// | 3 × 8 × 8 | sums L1, L2, L3 |
+    /// | 3 × 9 × 8 | sums L1, L2, L3 |
     /// | 16 | frequency windows, sum |
     ///
     /// All little-endian.
-    pub const BYTES: usize = 4 + 16 + 4 * COUNTERS * 8 + 4 * COUNTERS * 12 + PHASES * 64 + 16;
+    pub const BYTES: usize = 4 + 28 + 4 * COUNTERS * 8 + 4 * COUNTERS * 12 + PHASES * 72 + 16;
     const VERSION: u32 = 1;
 
     /// Adds window sums of phase `phase` (0 to 2).
@@ -106,6 +110,8 @@ impl Cumulative {
         out.put(&Self::VERSION.to_le_bytes());
         out.put_u64(self.windows);
         out.put_u64(self.clipped_windows);
+        out.put_u64(self.lost_samples);
+        out.put(&self.suspect_windows.to_le_bytes());
         for set in self.counters.phase.iter().chain([&self.counters.total]) {
             for counter in read(set) {
                 out.put_u64(counter);
@@ -119,7 +125,7 @@ impl Cumulative {
                 out.put_u64(v);
             }
             out.put(&s.pf_ppm.to_le_bytes());
-            for v in [s.thd_windows, s.thd_u_ppm, s.thd_i_ppm] {
+            for v in [s.thd_windows, s.thd_u_ppm, s.thd_i_windows, s.thd_i_ppm] {
                 out.put_u64(v);
             }
         }
@@ -141,7 +147,13 @@ impl Cumulative {
         if u32::from_le_bytes(from.take()) != Self::VERSION {
             return Err(Malformed::Version);
         }
-        let mut state = Cumulative { windows: from.u64(), clipped_windows: from.u64(), ..Cumulative::default() };
+        let mut state = Cumulative {
+            windows: from.u64(),
+            clipped_windows: from.u64(),
+            lost_samples: from.u64(),
+            suspect_windows: u32::from_le_bytes(from.take()),
+            ..Cumulative::default()
+        };
         for set in state.counters.phase.iter_mut().chain([&mut state.counters.total]) {
             for counter in fields(set) {
                 *counter = from.u64();
@@ -164,6 +176,7 @@ impl Cumulative {
                 pf_ppm: i64::from_le_bytes(from.take()),
                 thd_windows: from.u64(),
                 thd_u_ppm: from.u64(),
+                thd_i_windows: from.u64(),
                 thd_i_ppm: from.u64(),
             };
         }
@@ -262,7 +275,7 @@ mod tests {
         let bytes = state.to_bytes();
         assert_eq!(bytes[Cumulative::BYTES - 8..], [0xFF; 8]);
         assert_eq!(Cumulative::from_bytes(&bytes), Ok(state));
-        const { assert!(Cumulative::BYTES <= 900) };
+        const { assert!(Cumulative::BYTES <= 940) };
     }
 
     #[test]
@@ -273,7 +286,7 @@ mod tests {
         other[0] = 2;
         assert_eq!(Cumulative::from_bytes(&other), Err(Malformed::Version));
         let mut large = bytes;
-        large[20 + 256..20 + 256 + 12].fill(0xFF);
+        large[32 + 256..32 + 256 + 12].fill(0xFF);
         assert_eq!(Cumulative::from_bytes(&large), Err(Malformed::Remainder));
     }
 

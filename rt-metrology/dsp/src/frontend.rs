@@ -1,20 +1,26 @@
 //! From converter counts to corrected, time-aligned samples.
 //!
-//! Per channel: `y = (count + offset) · gain` in Q24.4, then a delay. Voltages are delayed by [`BASE_DELAY`] whole
+//! Per channel: a delay, then `y = (count + offset) · gain` in Q24.4. Voltages are delayed by [`BASE_DELAY`] whole
 //! samples; a current is delayed by that less its calibrated lag behind its voltage, through a six-tap Lagrange
 //! interpolator (0.1 ppm of gain at 50 Hz and 8 kS/s, −0.24 % at the 25th harmonic in the worst case of half a
 //! sample, nothing at all without correction, when it passes samples through bit by bit).
 //!
-//! Keeps: every channel is corrected by constants that a calibration fixed; nothing adapts, and no direct component
-//! is removed. Refuses nothing: a count or a corrected sample beyond its range is limited and reported as clipped.
+//! Keeps: every channel is corrected by what a calibration fixed ([`crate::climate`] follows its coefficients, between
+//! windows); nothing adapts, and no direct component is removed. The correction comes after the delay, so that a change
+//! of it begins with the next sample that comes out. Refuses nothing: a count or a corrected sample beyond its range is limited and reported as clipped.
 
+use crate::climate::Correction;
 use crate::design::{
-    BASE_DELAY, CHANNELS, COUNT_LIMIT, DELAY_LINE, FRACTION_BITS, PHASES, POSITION_BITS, SAMPLE_LIMIT,
+    BASE_DELAY, CHANNELS, COUNT_LIMIT, DELAY_LINE, FRACTION_BITS, LAG_LIMIT_PS, PHASES, POSITION_BITS, SAMPLE_LIMIT,
 };
-use metrology_link::payload::{Calibration, Channel, MeterConfig};
+use metrology_link::payload::{Channel, MeterConfig};
 
 /// Taps of the interpolator.
 const TAPS: usize = 6;
+/// A half in Q30, where rests begin.
+const HALF: i32 = 1 << 29;
+/// The bits below the point.
+const REST: i32 = (1 << 30) - 1;
 /// Index mask of the delay line.
 const MASK: usize = DELAY_LINE - 1;
 
@@ -24,7 +30,9 @@ pub struct FrontEnd {
     channels: [Line; CHANNELS],
     /// Where the newest sample stands in each line.
     head: usize,
-    /// A clipped count still stands in a delay line for so many samples.
+    rate_hz: u32,
+    /// Channels with a clipped count that still stands in a delay line, a bit each, for so many samples.
+    clipped: u8,
     clip_hold: u32,
 }
 
@@ -32,106 +40,147 @@ pub struct FrontEnd {
 #[derive(Clone, Copy, Debug)]
 struct Line {
     present: bool,
+    /// Q24.4.
     offset: i32,
     gain_q30: i32,
     /// How many samples back the interpolator's newest tap lies.
     newest: usize,
     /// Coefficients from the oldest tap to the newest, Q30; `None` passes tap 2 (the position itself) through.
     taps: Option<[i32; TAPS]>,
-    history: [i32; DELAY_LINE],
+    /// What rounding took from the interpolated and from the corrected sample, Q30: it goes into the next one, so that
+    /// nothing of it is left at low frequencies. A sine of 600 counts whose gain is nearly one would otherwise lose or win
+    /// up to 15 ppm, because its rounding repeats with it.
+    rests: [i32; 2],
+    /// Counts in Q24.4, twice over, so that taps stand in a row from wherever they begin.
+    history: [[i32; DELAY_LINE]; 2],
 }
 
 impl FrontEnd {
-    /// Sets up the corrections. `config` and `calibration` have been checked.
-    pub fn new(config: &MeterConfig, calibration: &Calibration) -> FrontEnd {
+    /// Sets up the channels. `config` has been checked.
+    pub fn new(config: &MeterConfig, corrections: &[Correction; CHANNELS]) -> FrontEnd {
         let mut channels = [Line {
             present: false,
             offset: 0,
             gain_q30: 0,
             newest: BASE_DELAY as usize - 3,
             taps: None,
-            history: [0; DELAY_LINE],
+            rests: [HALF; 2],
+            history: [[0; DELAY_LINE]; 2],
         }; CHANNELS];
         let mask = crate::measured_channels(config);
         for (k, line) in channels.iter_mut().enumerate() {
-            let own = &calibration.channel[k];
             line.present = mask & (1 << k) != 0;
-            line.offset = own.offset;
+        }
+        let mut front = FrontEnd { channels, head: 0, rate_hz: config.rate_hz, clipped: 0, clip_hold: 0 };
+        front.correct(corrections);
+        for line in &mut front.channels {
+            // What stands in the line before the first sample counts nothing, whatever the offset.
+            line.history = [[-line.offset; DELAY_LINE]; 2];
+        }
+        front
+    }
+
+    /// Puts other corrections into force, from the next sample that comes out.
+    pub fn correct(&mut self, corrections: &[Correction; CHANNELS]) {
+        for (k, line) in self.channels.iter_mut().enumerate() {
+            let own = &corrections[k];
+            line.offset = own.offset_q4;
             line.gain_q30 = own.gain_q30;
             if k >= PHASES {
                 // Each current is aligned to the voltage of its phase; the neutral current to that of phase 1.
                 let voltage = if k < 2 * PHASES { k - PHASES } else { Channel::U1 as usize };
-                let lag_ns = own.phase_ns - calibration.channel[voltage].phase_ns;
-                line.advance(lag_ns, config.rate_hz);
+                line.advance(own.phase_ps - corrections[voltage].phase_ps, self.rate_hz);
             }
         }
-        FrontEnd { channels, head: 0, clip_hold: 0 }
     }
 
-    /// Takes one count of every channel and returns the corrected samples of [`BASE_DELAY`] samples ago, and whether
-    /// a clipped one is among those they are made of. Missing channels are zero.
-    #[inline]
-    pub fn push(&mut self, counts: &[i32; CHANNELS]) -> ([i32; CHANNELS], bool) {
-        self.head = (self.head + 1) & MASK;
+    /// Takes one count of every channel and returns the corrected samples of [`BASE_DELAY`] samples ago, and the
+    /// channels (a bit each) with a clipped one among those they are made of. Missing channels are zero.
+    #[inline(never)] // registers of its own
+    pub fn push(&mut self, counts: &[i32; CHANNELS]) -> ([i32; CHANNELS], u8) {
+        let head = (self.head + 1) & MASK;
+        self.head = head;
         let mut out = [0; CHANNELS];
-        let mut clipped = false;
-        for ((line, &count), y) in self.channels.iter_mut().zip(counts).zip(&mut out) {
+        let mut clipped = 0;
+        for (k, ((line, &count), y)) in self.channels.iter_mut().zip(counts).zip(&mut out).enumerate() {
             if line.present {
-                // Both ends of the converter's range: beyond them the true value is not known.
-                clipped |= !(1 - COUNT_LIMIT..COUNT_LIMIT - 1).contains(&count);
-                clipped |= line.correct(self.head, count);
-                *y = line.delayed(self.head);
+                let limited;
+                (*y, limited) = line.step(head, count);
+                clipped |= u8::from(limited) << k;
             }
         }
-        if clipped {
+        if clipped != 0 {
+            self.clipped |= clipped;
             self.clip_hold = DELAY_LINE as u32;
         }
-        let marked = self.clip_hold > 0;
-        self.clip_hold = self.clip_hold.saturating_sub(1);
+        if self.clip_hold == 0 {
+            return (out, 0);
+        }
+        self.clip_hold -= 1;
+        let marked = self.clipped;
+        if self.clip_hold == 0 {
+            self.clipped = 0;
+        }
         (out, marked)
+    }
+
+    /// The corrected sample that a channel gives whose count is always zero; now and then it is one more or less.
+    pub fn zero(&self, channel: usize) -> i32 {
+        let line = &self.channels[channel];
+        ((i64::from(line.offset) * i64::from(line.gain_q30) + i64::from(HALF)) >> 30) as i32
     }
 }
 
 impl Line {
-    /// Aims the interpolator `lag_ns` later than [`BASE_DELAY`] samples ago.
-    fn advance(&mut self, lag_ns: i32, rate_hz: u32) {
-        // Samples in Q24: |lag| ≤ 200 µs, so the product stays below 2^18 · 2^15 · 2^24 = 2^57.
-        let advance = ((i64::from(lag_ns) * i64::from(rate_hz)) << POSITION_BITS).div_euclid(1_000_000_000);
+    /// Aims the interpolator `lag_ps` later than [`BASE_DELAY`] samples ago.
+    fn advance(&mut self, lag_ps: i32, rate_hz: u32) {
+        let lag_ps = lag_ps.clamp(-LAG_LIMIT_PS, LAG_LIMIT_PS);
+        // Samples in Q24.
+        let advance = ((i128::from(lag_ps) * i128::from(rate_hz)) << POSITION_BITS).div_euclid(1_000_000_000_000);
+        let advance = advance as i64;
         let whole = advance >> POSITION_BITS;
         let fraction = advance - (whole << POSITION_BITS);
         self.newest = (i64::from(BASE_DELAY) - whole - 3) as usize;
         self.taps = (fraction != 0).then(|| lagrange_q30(fraction));
     }
 
-    /// Puts the corrected count into the line; true if it had to be limited.
-    #[inline]
-    fn correct(&mut self, head: usize, count: i32) -> bool {
-        const SHIFT: u32 = 30 - FRACTION_BITS;
-        let count = count.clamp(-COUNT_LIMIT, COUNT_LIMIT - 1);
-        let y = (i64::from(count + self.offset) * i64::from(self.gain_q30) + (1 << (SHIFT - 1))) >> SHIFT;
-        let limited = y.clamp(-i64::from(SAMPLE_LIMIT), i64::from(SAMPLE_LIMIT));
-        self.history[head] = limited as i32;
-        limited != y
-    }
-
-    /// The sample at the aimed position.
-    #[inline]
-    fn delayed(&self, head: usize) -> i32 {
-        let oldest = head.wrapping_sub(self.newest + TAPS - 1);
-        let Some(taps) = &self.taps else {
-            return self.history[oldest.wrapping_add(2) & MASK];
+    /// Takes a count and gives the corrected sample at the aimed position, and whether either had to be limited.
+    #[inline(never)] // seven times the same code, and few registers
+    fn step(&mut self, head: usize, count: i32) -> (i32, bool) {
+        // Both ends of the converter's range: beyond them the true value is not known.
+        let beyond = !(1 - COUNT_LIMIT..COUNT_LIMIT - 1).contains(&count);
+        let newest = count.clamp(-COUNT_LIMIT, COUNT_LIMIT - 1) << FRACTION_BITS;
+        let [one, other] = &mut self.history;
+        (one[head & MASK], other[head & MASK]) = (newest, newest);
+        // Never below zero: the oldest tap lies 22 back at most.
+        let oldest = (head + DELAY_LINE).wrapping_sub(self.newest + TAPS - 1);
+        let samples = self.history.as_flattened().get(oldest..).and_then(|s| s.first_chunk::<TAPS>());
+        let Some(samples) = samples else { return (0, true) };
+        let [interpolated, scaled] = &mut self.rests;
+        let position = match &self.taps {
+            None => samples[2],
+            Some(taps) => {
+                let mut sum = i64::from(*interpolated);
+                for (&tap, &sample) in taps.iter().zip(samples) {
+                    // |Σ| ≤ 1.4 · 2^30 · 2^27 < 2^58.
+                    sum += i64::from(tap) * i64::from(sample);
+                }
+                *interpolated = sum as i32 & REST;
+                (sum >> 30) as i32
+            }
         };
-        let mut sum: i64 = 1 << 29;
-        for (k, &tap) in taps.iter().enumerate() {
-            // |Σ| ≤ 1.4 · 2^30 · 2^28 < 2^59.
-            sum += i64::from(tap) * i64::from(self.history[oldest.wrapping_add(k) & MASK]);
-        }
-        (sum >> 30).clamp(-i64::from(SAMPLE_LIMIT), i64::from(SAMPLE_LIMIT)) as i32
+        // (1.4 · 2^27 + 2^25) · 2^31 < 2^60, and its upper 30 bits fit an i32.
+        let product = i64::from(position + self.offset) * i64::from(self.gain_q30) + i64::from(*scaled);
+        *scaled = product as i32 & REST;
+        let y = (product >> 30) as i32;
+        let limited = y.clamp(-SAMPLE_LIMIT, SAMPLE_LIMIT);
+        (limited, limited != y || beyond)
     }
 }
 
 /// Lagrange polynomials of order 5 on the points −2, −1, 0, 1, 2, 3 at `fraction` (Q24, 0 to 1), in Q30. Their sum is
 /// exactly 1, so a direct component passes unchanged.
+#[inline(never)] // wide arithmetic, seven times
 fn lagrange_q30(fraction: i64) -> [i32; TAPS] {
     let mut taps = [0; TAPS];
     let mut sum = 0;
@@ -155,7 +204,13 @@ fn lagrange_q30(fraction: i64) -> [i32; TAPS] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::climate::corrections;
     use core::f64::consts::TAU;
+    use metrology_link::payload::Calibration;
+
+    fn front(rate_hz: u32, calibration: &Calibration) -> FrontEnd {
+        FrontEnd::new(&config(rate_hz), &corrections(calibration, None, None))
+    }
 
     fn config(rate_hz: u32) -> MeterConfig {
         MeterConfig { rate_hz, ..MeterConfig::default() }
@@ -163,10 +218,10 @@ mod tests {
 
     #[test]
     fn without_correction_samples_pass_bit_by_bit() {
-        let mut front = FrontEnd::new(&config(8000), &Calibration::default());
+        let mut front = front(8000, &Calibration::default());
         for n in 0..100 {
             let (y, clipped) = front.push(&[n; CHANNELS]);
-            assert!(!clipped);
+            assert_eq!(clipped, 0);
             assert_eq!(y, [(n - BASE_DELAY as i32).max(0) << FRACTION_BITS; CHANNELS]);
         }
     }
@@ -177,7 +232,7 @@ mod tests {
             let mut calibration = Calibration::default();
             calibration.channel[3].phase_ns = lag_ns;
             calibration.channel[0].phase_ns = -lag_ns;
-            let mut front = FrontEnd::new(&config(rate), &calibration);
+            let mut front = front(rate, &calibration);
             let w = TAU * 50.0 / f64::from(rate);
             let lag = 2.0 * f64::from(lag_ns) * 1e-9 * f64::from(rate);
             let mut worst = 0.0_f64;
@@ -205,13 +260,13 @@ mod tests {
 
     #[test]
     fn full_scale_is_marked_until_it_has_left_the_delay_line() {
-        let mut front = FrontEnd::new(&config(8000), &Calibration::default());
+        let mut front = front(8000, &Calibration::default());
         let mut counts = [0; CHANNELS];
         counts[2] = COUNT_LIMIT - 1;
-        assert!(front.push(&counts).1);
-        let marked = (0..100).filter(|_| front.push(&[0; CHANNELS]).1).count();
+        assert_eq!(front.push(&counts).1, 0b100);
+        let marked = (0..100).filter(|_| front.push(&[0; CHANNELS]).1 == 0b100).count();
         assert_eq!(marked, DELAY_LINE - 1);
-        counts[2] = i32::MIN;
-        assert!(front.push(&counts).1);
+        (counts[2], counts[6]) = (0, i32::MIN);
+        assert_eq!(front.push(&counts).1, 0b100_0000, "the other channel is forgotten");
     }
 }

@@ -1,7 +1,8 @@
 //! RMS over one cycle, renewed each half-cycle: Urms(1/2) of IEC 61000-4-30, and the same for currents.
 //!
 //! Half-cycles lie between zero crossings of the tracked voltage, at fractions of a sample. Without a locked frequency
-//! they have nominal length and are marked as not synchronous. The clock given is that of the second half's end.
+//! they have nominal length and are marked as not synchronous, and so while a jump of phase or amplitude settles. The
+//! clock given is that of the second half's end.
 
 use crate::design::{CHANNELS, POSITION_BITS};
 use crate::quantities::{Scale, mean_q8};
@@ -67,6 +68,11 @@ impl HalfCycles {
             begin_crossing: false,
             previous: None,
         }
+    }
+
+    /// Forgets the half-cycle under way and the one before: there is a gap in the samples.
+    pub fn restart(&mut self) {
+        *self = HalfCycles::new(self.nominal);
     }
 
     /// Counts one sample.

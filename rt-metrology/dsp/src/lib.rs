@@ -4,6 +4,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod climate;
 pub mod coprocessor;
 pub mod design;
 pub mod energy;
@@ -12,11 +13,14 @@ mod gate;
 mod half_cycle;
 mod metrology;
 pub mod nco;
+mod plausible;
 pub mod pq;
 mod products;
+pub mod pulses;
 mod quantities;
 mod totals;
 mod tracker;
+mod wide;
 
 pub use design::CHANNELS;
 pub use energy::{Cumulative, Malformed};

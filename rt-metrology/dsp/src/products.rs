@@ -1,4 +1,5 @@
-//! What is summed over the samples: squares, active products, and the products with the reference oscillator.
+//! What is summed over the samples: squares, active products, the products with the reference oscillator, the samples
+//! themselves, and the square of the currents' sum.
 //!
 //! Three levels keep every sum exact: products in i64, blocks of [`BLOCK`] of them in i64, windows in i128.
 
@@ -16,6 +17,10 @@ pub struct Products<T> {
     pub cosine: [T; CHANNELS],
     /// `y·sin` of every channel.
     pub sine: [T; CHANNELS],
+    /// `y` of every channel.
+    pub plain: [T; CHANNELS],
+    /// `((i1 + i2 + i3) / 4)²`: the quarter keeps three currents within the bound of the others.
+    pub neutral: T,
 }
 
 /// One corrected sample of every channel.
@@ -40,10 +45,13 @@ impl Products<i64> {
             self.square[k] += y * y;
             self.cosine[k] += y * cosine;
             self.sine[k] += y * sine;
+            self.plain[k] += y;
         }
         for k in 0..PHASES {
             self.power[k] += i64::from(y[k]) * i64::from(y[k + PHASES]);
         }
+        let quarter = i64::from((y[3] + y[4] + y[5] + 2) >> 2);
+        self.neutral += quarter * quarter;
     }
 }
 
@@ -53,10 +61,12 @@ impl Products<i128> {
             f(&mut self.square[k], other.square[k]);
             f(&mut self.cosine[k], other.cosine[k]);
             f(&mut self.sine[k], other.sine[k]);
+            f(&mut self.plain[k], other.plain[k]);
         }
         for k in 0..PHASES {
             f(&mut self.power[k], other.power[k]);
         }
+        f(&mut self.neutral, other.neutral);
     }
 
     /// Adds a block.
@@ -88,10 +98,12 @@ impl Products<i128> {
             sum.square[k] += end.square[k] - begin.square[k];
             sum.cosine[k] += end.cosine[k] - begin.cosine[k];
             sum.sine[k] += end.sine[k] - begin.sine[k];
+            sum.plain[k] += end.plain[k] - begin.plain[k];
         }
         for k in 0..PHASES {
             sum.power[k] += end.power[k] - begin.power[k];
         }
+        sum.neutral += end.neutral - begin.neutral;
         sum
     }
 }
@@ -109,7 +121,7 @@ pub struct Accumulator {
 
 impl Accumulator {
     /// Adds one sample.
-    #[inline]
+    #[inline(never)] // registers of its own
     pub fn add(&mut self, y: &Samples, phase: u32) {
         self.block.add(y, phase);
         self.filled += 1;

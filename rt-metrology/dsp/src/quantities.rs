@@ -5,9 +5,11 @@
 
 use crate::design::{CHANNELS, FULL_SCALE_BITS, PHASES, POSITION_BITS, RATE_MAX_HZ};
 use crate::nco::{angle, cos_sin_q30, millidegrees};
+use crate::plausible::{Symmetry, swapped};
 use crate::products::Products;
 use crate::totals::{Flow, total_flow};
-use metrology_link::payload::{Calibration, Channel, MeterConfig, Method, PhaseSecond, Second, Valid};
+use crate::wide;
+use metrology_link::payload::{Calibration, Channel, MeterConfig, Method, PhaseSecond, Second, Topology, Valid};
 
 /// Bits of fraction of the means.
 const MEAN_BITS: u32 = 8;
@@ -19,8 +21,11 @@ pub struct Scale {
     /// `U·I` of the phases, nW at full scale.
     power: u64,
     method: Method,
+    topology: Topology,
     rate_hz: u32,
     channels: u8,
+    /// Phasor (half an amplitude, Q28) of the voltage below which nothing is said about the voltages' order.
+    least_voltage: i64,
     /// By how much each voltage lags the first by calibration, ns.
     lag_ns: [i32; PHASES],
 }
@@ -33,6 +38,8 @@ impl Scale {
             full_scale: [u, u, u, i, i, i, config.i_n_full_scale_ua],
             power: u64::from(u) * u64::from(i),
             method: config.method,
+            topology: config.topology,
+            least_voltage: least_voltage(config),
             rate_hz: config.rate_hz,
             channels: crate::measured_channels(config),
             lag_ns: core::array::from_fn(|k| calibration.channel[k].phase_ns - calibration.channel[0].phase_ns),
@@ -44,6 +51,17 @@ impl Scale {
         self.channels & (1 << channel) != 0
     }
 
+    /// A mean of corrected samples (Q8) in mV or µA of the channel.
+    pub fn direct(&self, channel: usize, mean: i128) -> i32 {
+        let value = (mean * i128::from(self.full_scale[channel])).rounded_shift(FULL_SCALE_BITS + MEAN_BITS);
+        value.clamp(i128::from(i32::MIN), i128::from(i32::MAX)) as i32
+    }
+
+    /// Whether minus the sum of the phase currents is what the neutral carries, and all of them are measured.
+    fn has_computed_neutral(&self) -> bool {
+        self.topology == Topology::ThreePhase && (PHASES..2 * PHASES).all(|k| self.has(k))
+    }
+
     /// Channels that are measured, a bit each.
     pub fn channels(&self) -> u8 {
         self.channels
@@ -53,7 +71,7 @@ impl Scale {
     pub fn rms(&self, channel: usize, mean_square: u128) -> u32 {
         // At most 2^(64 + 40): the root has 24 bits of fraction and at most 52 bits.
         const ROOT_BITS: u32 = 24;
-        let root = (mean_square << (2 * ROOT_BITS - MEAN_BITS)).isqrt();
+        let root = wide::root(mean_square << (2 * ROOT_BITS - MEAN_BITS));
         saturate((root * u128::from(self.full_scale[channel])).rounded_shift(FULL_SCALE_BITS + ROOT_BITS))
     }
 
@@ -63,13 +81,13 @@ impl Scale {
         const NW_TO_MW: i128 = 1_000_000;
         let nanowatts = (mean * i128::from(self.power)).rounded_shift(2 * FULL_SCALE_BITS + MEAN_BITS);
         let half = if nanowatts < 0 { -NW_TO_MW / 2 } else { NW_TO_MW / 2 };
-        ((nanowatts + half) / NW_TO_MW) as i64
+        wide::quotient(nanowatts + half, NW_TO_MW as u64) as i64
     }
 }
 
 /// Mean of a sum over a length in Q24 samples, as Q8.
 pub fn mean_q8(sum: i128, length: u64) -> i128 {
-    (sum << (POSITION_BITS + MEAN_BITS)) / i128::from(length)
+    wide::quotient(sum << (POSITION_BITS + MEAN_BITS), length)
 }
 
 /// The quantities of one window.
@@ -91,16 +109,34 @@ pub struct Quantities {
     pub out_of_range: bool,
     /// Phases that register energy.
     pub registering: [bool; PHASES],
+    /// Means of the samples, Q8.
+    pub mean: [i128; CHANNELS],
+    /// Mean square of the currents' sum, Q8.
+    pub neutral: u128,
+    /// What the voltages' phasors tell.
+    pub symmetry: Symmetry,
 }
 
 impl Quantities {
+    /// Whether the currents look as if they belonged to other phases; see [`swapped`].
+    pub fn swapped(&self, scale: &Scale) -> bool {
+        let lag = |k: usize| match (&self.flow[k], self.registering[k]) {
+            (Some(flow), true) => Some(angle(self.fundamental[k], flow.q)),
+            _ => None,
+        };
+        swapped(scale.topology, core::array::from_fn(lag))
+    }
+
     /// From the sums of a window of `length` (Q24 samples) that was demodulated with `word` (2^-32 turns per sample)
     /// beginning at phase zero, and holds `cycles` whole periods if it is aligned to them.
     pub fn new(sums: &Products<i128>, length: u64, word: u32, cycles: Option<u32>, scale: &Scale) -> Quantities {
         let mut out = Quantities { length, ..Quantities::default() };
         for k in 0..CHANNELS {
             out.square[k] = mean_q8(sums.square[k], length).max(0) as u128;
+            out.mean[k] = mean_q8(sums.plain[k], length);
         }
+        // The sum was taken in quarters.
+        out.neutral = (mean_q8(sums.neutral, length).max(0) as u128) << 4;
         let phasors = phasors(sums, length, word, cycles);
         for k in 0..PHASES {
             let (u, i) = (phasors[k], phasors[k + PHASES]);
@@ -112,13 +148,17 @@ impl Quantities {
                     p: mean_q8(sums.power[k], length),
                     q: reactive.rounded_shift(56 - MEAN_BITS - 1),
                     // √(2^56 · 2^64) in Q4: the voltage's square without its fraction keeps the product below 2^120.
-                    s: ((out.square[k] >> MEAN_BITS) * out.square[k + PHASES]).isqrt() << (MEAN_BITS / 2),
+                    s: wide::root((out.square[k] >> MEAN_BITS) * out.square[k + PHASES]) << (MEAN_BITS / 2),
                 });
             }
             // Q56 to Q28, so that sums of five windows stay far from the end.
             let (re, im) = conjugate_product(u, phasors[0]);
             out.cross[k] = (re >> 28, im >> 28);
         }
+        let voltages = core::array::from_fn(|k| {
+            if scale.has(k) { advanced(phasors[k], scale.lag_ns[k], word, scale.rate_hz) } else { (0, 0) }
+        });
+        out.symmetry = Symmetry::new(scale.topology, voltages, scale.channels, scale.least_voltage);
         if let Some(cycles) = cycles {
             // cycles · rate / samples, in µHz; 12 · 32000 · 10^6 · 2^24 < 2^63.
             let numerator = (u64::from(cycles) * u64::from(scale.rate_hz) * 1_000_000) << POSITION_BITS;
@@ -126,6 +166,23 @@ impl Quantities {
         }
         out
     }
+}
+
+/// A phasor with the lag of its channel taken out, at `word` (2^-32 turns per sample).
+fn advanced(phasor: (i64, i64), lag_ns: i32, word: u32, rate_hz: u32) -> (i64, i64) {
+    // 200 000 ns · 2^15 · 2^30 < 2^63: turns in 2^-32.
+    let turns = (i64::from(lag_ns) * i64::from(rate_hz) * i64::from(word >> 2) / 1_000_000_000) << 2;
+    let (c, s) = cos_sin_q30(turns as u32);
+    let (c, s) = (i128::from(c), i128::from(s));
+    let (re, im) = (i128::from(phasor.0), i128::from(phasor.1));
+    ((re * c - im * s).rounded_shift(30) as i64, (re * s + im * c).rounded_shift(30) as i64)
+}
+
+/// The phasor of 2 % of the nominal voltage.
+fn least_voltage(config: &MeterConfig) -> i64 {
+    let nominal = (i64::from(config.u_nominal_mv) << FULL_SCALE_BITS) / i64::from(config.u_full_scale_mv);
+    // 2 % · √2 / 2 = 1/71.
+    (nominal / 71) << 28
 }
 
 /// `a · conj(b)`.
@@ -152,8 +209,8 @@ fn phasors(sums: &Products<i128>, length: u64, word: u32, cycles: Option<u32>) -
     let (cm, sm) = cos_sin_q30(middle);
     let (cm, sm) = (i128::from(cm), i128::from(sm));
     core::array::from_fn(|k| {
-        let c = (sums.cosine[k] << POSITION_BITS) / i128::from(length);
-        let s = (sums.sine[k] << POSITION_BITS) / i128::from(length);
+        let c = wide::quotient(sums.cosine[k] << POSITION_BITS, length);
+        let s = wide::quotient(sums.sine[k] << POSITION_BITS, length);
         // (c − js) · (cos m + j sin m)
         let re = (c * cm + s * sm).rounded_shift(30);
         let im = (c * sm - s * cm).rounded_shift(30);
@@ -193,6 +250,13 @@ pub struct Aggregate {
     f_windows: u32,
     out_of_range: bool,
     registering: [u32; PHASES],
+    mean: [i128; CHANNELS],
+    neutral: u128,
+    /// Sums of squares of the windows that have an unbalance, ppm², and their number.
+    u2_squares: u64,
+    u2_windows: u32,
+    u0_squares: u64,
+    u0_windows: u32,
 }
 
 impl Aggregate {
@@ -208,6 +272,19 @@ impl Aggregate {
         self.length += q.length;
         for (sum, square) in self.square.iter_mut().zip(q.square) {
             *sum += square * u128::from(q.length);
+        }
+        for (sum, mean) in self.mean.iter_mut().zip(q.mean) {
+            *sum += mean * weight;
+        }
+        self.neutral += q.neutral * u128::from(q.length);
+        let square = |ppm: u32| u64::from(ppm).pow(2);
+        if let Some(ppm) = q.symmetry.u2_ppm {
+            self.u2_squares += square(ppm);
+            self.u2_windows += 1;
+        }
+        if let Some(ppm) = q.symmetry.u0_ppm {
+            self.u0_squares += square(ppm);
+            self.u0_windows += 1;
         }
         for k in 0..PHASES {
             weigh(&mut self.flow[k], &q.flow[k].unwrap_or_default());
@@ -234,18 +311,21 @@ impl Aggregate {
             return out;
         }
         let mut valid = 0;
-        let rms = |k: usize| scale.rms(k, self.square[k] / u128::from(self.length));
-        let mean = |sum: i128| scale.milliwatts(sum / i128::from(self.length));
+        let rms = |k: usize| scale.rms(k, wide::divide(self.square[k], self.length).0);
+        let mean = |sum: i128| scale.milliwatts(wide::quotient(sum, self.length));
+        let direct = |k: usize| scale.direct(k, wide::quotient(self.mean[k], self.length));
         for k in 0..PHASES {
             let phase = &mut out.phase[k];
             if scale.has(k) {
                 valid |= Valid::U << k;
                 phase.u_mv = rms(k);
+                phase.u_dc_mv = direct(k);
                 phase.angle_mdeg = self.voltage_angle(k, scale);
             }
             if scale.has(k + PHASES) {
                 valid |= Valid::I << k;
                 phase.i_ua = rms(k + PHASES);
+                phase.i_dc_ua = direct(k + PHASES);
             }
             self.fill_power(phase, k, &mean);
             if self.registering[k] == self.windows {
@@ -257,6 +337,19 @@ impl Aggregate {
         if scale.has(Channel::In as usize) {
             valid |= Valid::I_N;
             out.i_n_ua = rms(Channel::In as usize);
+        }
+        if scale.has_computed_neutral() {
+            valid |= Valid::I_N_COMPUTED;
+            out.i_n_computed_ua = scale.rms(Channel::I1 as usize, wide::divide(self.neutral, self.length).0);
+        }
+        let root = |squares: u64, windows: u32| squares.checked_div(u64::from(windows)).map(|mean| mean.isqrt() as u32);
+        if let Some(ppm) = root(self.u2_squares, self.u2_windows) {
+            valid |= Valid::U2;
+            out.u2_ppm = ppm;
+        }
+        if let Some(ppm) = root(self.u0_squares, self.u0_windows) {
+            valid |= Valid::U0;
+            out.u0_ppm = ppm;
         }
         out.p_mw = mean(self.total.p);
         out.q_mvar = mean(self.total.q);
@@ -280,6 +373,7 @@ impl Aggregate {
         phase.p_mw = limit(mean(self.flow[k].p));
         phase.q_mvar = limit(mean(self.flow[k].q));
         phase.s_mva = u32::try_from(mean(self.flow[k].s as i128)).unwrap_or(u32::MAX);
+        phase.p1_mw = limit(mean(self.fundamental[k]));
     }
 
     /// Angle of voltage `k` against the first, with the calibrated lags taken out.

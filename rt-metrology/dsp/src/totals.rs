@@ -83,7 +83,7 @@ pub fn hypotenuse(p: i128, q: i128) -> u128 {
     // Two squares of 63 bits and their sum fit 127 bits.
     let shift = 65_u32.saturating_sub(p.max(q).leading_zeros());
     let (p, q) = (p >> shift, q >> shift);
-    (p * p + q * q).isqrt() << shift
+    crate::wide::root(p * p + q * q) << shift
 }
 
 #[cfg(test)]

@@ -1,19 +1,29 @@
 //! The frequency tracker: positive and negative zero crossings of one filtered voltage.
 //!
-//! The filter is a high-pass of one pole (2.5 Hz) and a low-pass of three equal poles (40 Hz), both with coefficients
-//! that are powers of two: at 50 Hz it passes a quarter of the amplitude, and the 3rd, 5th and 7th harmonic are
-//! weakened 14, 64 and 160 times against it. A constant delay does no harm: windows need not begin at a crossing of
-//! the voltage itself, only at equal phases.
+//! The filter takes the voltage of half a nominal period before from the voltage (no direct component is left, after
+//! half a period and not after many), and then passes three equal poles (40 Hz) with a coefficient that is a power of
+//! two: at 50 Hz it passes half of the amplitude, and the 3rd, 5th and 7th harmonic are weakened 14, 64 and 160 times
+//! against it. 80 ms after any disturbance less than 10^-5 of it is left. A constant delay does no harm: windows need
+//! not begin at a crossing of the voltage itself, only at equal phases.
 //!
 //! Keeps: a crossing counts only after the signal was clearly on the other side (hysteresis), and the tracker says
-//! *locked* only after [`LOCK_PERIODS`] periods in a row between 42.5 and 69 Hz.
+//! *locked* only after [`LOCK_PERIODS`] periods in a row between 42.5 and 69 Hz. A period that differs from the one
+//! before by more than a grid's frequency can move is a jump of phase or amplitude and *disturbs* what contains it.
 
 use crate::design::{F_MAX_MHZ, F_MIN_MHZ, FULL_SCALE_BITS, POSITION_BITS};
 use metrology_link::payload::MeterConfig;
 
-/// Good periods in a row until the tracker is believed: twice the 40 ms that the filter's high-pass needs to forget
-/// 50 % of a step.
+/// Good periods in a row until the tracker is believed: 80 ms at 50 Hz, in which the filter forgets what was before.
 pub const LOCK_PERIODS: u32 = 4;
+
+/// A period that differs from the one before by more than 1/128 of it is no frequency: at 50 Hz that were 20 Hz/s.
+const JUMP_SHIFT: u32 = 7;
+/// Periods after a jump until the crossings can be trusted: what the filter has left falls by a factor of 30 in each.
+const SETTLING_PERIODS: u32 = 2;
+
+/// Half a nominal period of 50 Hz at 8 kS/s. Higher rates keep means of two or four samples: what that folds lies at
+/// 8 kHz and its multiples, which the poles weaken by 10^6.
+const COMB: usize = 80;
 
 /// Bits below a corrected sample in the filter, so that its poles (down to 2^-11) have no dead band.
 const STATE_BITS: u32 = 16;
@@ -31,7 +41,6 @@ pub struct Crossing {
 #[derive(Clone, Debug)]
 pub struct Tracker {
     low_shift: u32,
-    high_shift: u32,
     /// Amplitude of the filtered signal below which it counts as zero.
     hysteresis: i64,
     shortest: u64,
@@ -39,7 +48,13 @@ pub struct Tracker {
     /// Samples after a rising crossing at which it is missed.
     missing: u32,
 
-    mean: i64,
+    /// Half a period of the signal at 8 kS/s: `comb_length` values in turn, and the next one in the making.
+    comb: [i32; COMB],
+    comb_length: usize,
+    comb_at: usize,
+    comb_sum: i32,
+    comb_filled: u32,
+    octave: u32,
     poles: [i64; 3],
     /// Side on which the signal was last seen clearly.
     side: Side,
@@ -50,6 +65,19 @@ pub struct Tracker {
     period: u64,
     good: u32,
     good_in_window: u32,
+    /// Periods until a jump is forgotten.
+    settling: u32,
+    disturbed_in_window: bool,
+}
+
+/// Values in the comb: 80 at 50 Hz, 66 at 60 Hz.
+fn comb_length(f_nominal: u8) -> usize {
+    (4000 / usize::from(f_nominal).max(1)).min(COMB)
+}
+
+/// Samples by which the signal that the tracker's filter subtracts is late.
+pub(crate) fn comb_samples(rate_hz: u32, f_nominal: u8) -> u32 {
+    (comb_length(f_nominal) as u32) << (rate_hz / 8000).max(1).ilog2()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,15 +96,19 @@ impl Tracker {
         // Nominal RMS voltage in corrected samples.
         let nominal = (i64::from(config.u_nominal_mv) << FULL_SCALE_BITS) / i64::from(config.u_full_scale_mv);
         Tracker {
-            // Pole at 2^-5 · 8000 / 2π = 39.8 Hz, and 2^-9 · 8000 / 2π = 2.5 Hz.
+            // Pole at 2^-5 · 8000 / 2π = 39.8 Hz.
             low_shift: 5 + octave,
-            high_shift: 9 + octave,
-            // The filter passes 0.24 · √2 of the RMS value: 1 % of the nominal voltage arrives as nominal / 290.
-            hysteresis: (nominal << STATE_BITS) / 290,
+            // The filter passes 0.48 · √2 of the RMS value: 1 % of the nominal voltage arrives as nominal / 145.
+            hysteresis: (nominal << STATE_BITS) / 145,
             shortest: period(F_MAX_MHZ),
             longest: period(F_MIN_MHZ),
             missing: ((period(F_MIN_MHZ) * 5 / 4) >> POSITION_BITS) as u32,
-            mean: 0,
+            comb: [0; COMB],
+            comb_length: comb_length(config.f_nominal),
+            comb_at: 0,
+            comb_sum: 0,
+            comb_filled: 0,
+            octave,
             poles: [0; 3],
             side: Side::Unknown,
             since: 0,
@@ -85,13 +117,17 @@ impl Tracker {
             period: 0,
             good: 0,
             good_in_window: 0,
+            settling: 0,
+            disturbed_in_window: false,
         }
     }
 
     /// Forgets the signal, for another reference.
     pub fn reset(&mut self) {
-        (self.mean, self.poles, self.side) = (0, [0; 3], Side::Unknown);
+        (self.comb, self.comb_sum, self.comb_filled) = ([0; COMB], 0, 0);
+        (self.poles, self.side) = ([0; 3], Side::Unknown);
         (self.since, self.seen, self.good) = (0, false, 0);
+        self.disturbed_in_window = true;
     }
 
     /// Whether periods have been inside the range for long enough.
@@ -109,13 +145,22 @@ impl Tracker {
         core::mem::take(&mut self.good_in_window)
     }
 
+    /// Whether a jump is so recent that crossings are not where they belong.
+    pub fn settling(&self) -> bool {
+        self.settling > 0
+    }
+
+    /// Whether there was a jump since the last call, or its traces.
+    pub fn take_disturbed(&mut self) -> bool {
+        let still = self.settling();
+        core::mem::replace(&mut self.disturbed_in_window, still)
+    }
+
     /// Takes one corrected sample of the reference voltage.
-    #[inline]
+    #[inline(never)] // registers of its own
     pub fn push(&mut self, sample: i32) -> Option<Crossing> {
         let before = self.poles[2];
-        let x = i64::from(sample) << STATE_BITS;
-        self.mean += (x - self.mean) >> self.high_shift;
-        let mut input = x - self.mean;
+        let mut input = (i64::from(sample) - i64::from(self.half_period_before(sample))) << STATE_BITS;
         for pole in &mut self.poles {
             *pole += (input - *pole) >> self.low_shift;
             input = *pole;
@@ -146,15 +191,37 @@ impl Tracker {
         Some(Crossing { rising, fraction })
     }
 
+    /// The signal half a nominal period before, and takes `sample` for half a period later.
+    #[inline]
+    fn half_period_before(&mut self, sample: i32) -> i32 {
+        let before = self.comb[self.comb_at];
+        // Four samples of 2^28.
+        self.comb_sum += sample;
+        self.comb_filled += 1;
+        if self.comb_filled >> self.octave != 0 {
+            self.comb[self.comb_at] = self.comb_sum >> self.octave;
+            self.comb_at = if self.comb_at + 1 == self.comb_length { 0 } else { self.comb_at + 1 };
+            (self.comb_sum, self.comb_filled) = (0, 0);
+        }
+        before
+    }
+
     fn rising(&mut self, fraction: u32) {
         let period = (u64::from(self.since) << POSITION_BITS) + u64::from(fraction) - u64::from(self.last_fraction);
         if self.seen && (self.shortest..=self.longest).contains(&period) {
+            if self.good > 0 && period.abs_diff(self.period) > self.period >> JUMP_SHIFT {
+                self.settling = SETTLING_PERIODS;
+            } else {
+                self.settling = self.settling.saturating_sub(1);
+            }
             self.good = self.good.saturating_add(1);
             self.good_in_window = self.good_in_window.saturating_add(1);
             self.period = period;
         } else {
             self.good = 0;
+            self.settling = SETTLING_PERIODS;
         }
+        self.disturbed_in_window |= self.settling();
         (self.since, self.last_fraction, self.seen) = (0, fraction, true);
     }
 }

@@ -216,3 +216,67 @@ fn impossible_parameters_are_refused() {
     calibration.channel[0].phase_ns = i32::MIN;
     assert_eq!(refused(&good, &calibration), Some(Impossible::Phase));
 }
+
+#[test]
+fn a_weak_or_dead_reference_voltage_spoils_no_frequency() {
+    // L1 falls to so much of itself, at 40 instants over one window; L2 and L3 stay. It comes back two seconds later.
+    for (share, absent_limit) in [(0.2, 1), (0.05, 2), (0.0, 2)] {
+        let (mut worst, mut most_absent) = (0.0_f64, 0);
+        for instant in 0..40 {
+            let mut m = meter(&config(8000));
+            let mut signal = Signal::balanced(8000, 50.03, 5.0, 0.0);
+            let (fall, back) = (20_000 + instant * 41, 36_000 + instant * 41);
+            let (mut absent, mut longest) = (0, 0);
+            let mut energy = [0; 2];
+            for n in 0..56_000 {
+                let volts = if (fall..back).contains(&n) { 230.0 * share } else { 230.0 };
+                signal.waves[0].partials[0].1 = volts;
+                let Some(end) = m.push(&signal.counts()) else { continue };
+                energy = [energy[1], m.cumulative().counters.phase[1].a_plus];
+                match end.f_uhz {
+                    Some(f) if n > 16_000 => {
+                        worst = worst.max((f64::from(f) - 50.03e6).abs());
+                        longest = longest.max(absent);
+                        absent = 0;
+                    }
+                    None if n > 16_000 => absent += 1,
+                    _ => {}
+                }
+                if n > 16_000 {
+                    let watts = (energy[1] - energy[0]) as f64 / 1e3 / f64::from(end.samples) * 8000.0;
+                    // Whole periods of L2's power but for fractions of a sample, and for half a period where none end it.
+                    let allowed = if end.f_uhz.is_some() { 3.0 } else { 20.0 };
+                    assert!((watts - 1150.0).abs() < allowed, "{share} {instant} at {n}: {watts} W");
+                }
+            }
+            most_absent = most_absent.max(longest.max(absent));
+        }
+        println!("L1 to {share}: f within {:.3} mHz, absent for at most {most_absent} windows", worst / 1e3);
+        assert!(most_absent <= absent_limit && worst < 1000.0, "{share}: {most_absent} {worst}");
+    }
+}
+
+#[test]
+fn a_jump_of_phase_gives_no_frequency() {
+    let mut worst = 0.0_f64;
+    for instant in 0..40 {
+        for degrees in [120.0_f64, -120.0, 60.0, 30.0, -15.0] {
+            let mut m = meter(&config(8000));
+            let mut signal = Signal::balanced(8000, 50.03, 5.0, 0.0);
+            let mut absent = 0;
+            for n in 0..40_000 {
+                if n == 20_000 + instant * 41 {
+                    signal.x += degrees.to_radians();
+                }
+                let end = m.push(&signal.counts()).filter(|_| n > 16_000);
+                if let Some(f) = end.and_then(|end| end.f_uhz) {
+                    worst = worst.max((f64::from(f) - 50.03e6).abs());
+                }
+                absent += u32::from(end.is_some_and(|end| end.f_uhz.is_none()));
+            }
+            assert!((1..=3).contains(&absent), "{degrees} {instant}: {absent}");
+        }
+    }
+    println!("f of all other windows within {:.3} mHz", worst / 1e3);
+    assert!(worst < 50_000.0, "{worst}");
+}

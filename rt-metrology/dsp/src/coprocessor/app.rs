@@ -5,8 +5,8 @@ use metrology_link::device::Source;
 use metrology_link::page::crc32;
 use metrology_link::payload::{
     Billing, CHAIN_LOGS, Calibration, ChainHead, ClockQuality, EventCode, EventRecord, Grid, Heads, Hello, HistoryKind,
-    HistoryRecord, Inputs, LCD_BACKUP_FRAMES, LcdFrame, MeterConfig, Outputs, PHASES, PULSE_INPUTS, Reply, ResetCause,
-    Second, Snapshot, StreamChunk, Valid,
+    HistoryRecord, Impossible, Inputs, LCD_BACKUP_FRAMES, LcdFrame, MeterConfig, OCCURRENCES, Outputs, PHASES,
+    PULSE_INPUTS, Reply, ResetCause, Second, SignedCalibration, Snapshot, StreamChunk, Suspect, Valid,
 };
 use sha2::{Digest, Sha256};
 
@@ -15,19 +15,27 @@ use super::image::Staging;
 use super::inputs::{Debounce, POLLS_PER_SECOND};
 use super::minutes::{Minutes, minute_of};
 use super::nv::{self, Loaded, Pair, Ring, Slot};
+use super::presence::Presence;
+use super::reports::Reports;
+use super::seal;
 use super::streams::Streams;
+use super::waveform::Capture;
 use super::{Board, FIRMWARE_VERSION, NoInit};
 use crate::pq::events::Kind;
 use crate::pq::{self, Done, Notice, Value};
-use crate::{CHANNELS, Cumulative, Metrology, WindowEnd};
+use crate::pulses::Pulses;
+use crate::{CHANNELS, Cumulative, Metrology, WindowEnd, validate};
 
+/// What has its own events.
+const TOLD_APART: u32 = (0x7f * Suspect::CLIPPED) | Suspect::LOST;
 /// Windows without clipping after which the next clipped one is told again: one second.
 const CLEAN_WINDOWS: u32 = 5;
 
 // What is stored fits into its slots.
 const _: () = assert!(8 + 8 + 1 + 4 + 8 + 8 * PULSE_INPUTS + Cumulative::BYTES <= nv::room(nv::CUMULATIVE_SLOT));
-const _: () = assert!(4 + Grid::LEN + 8 + 8 + Reply::LEN + Outputs::LEN + 8 <= nv::room(nv::STATE_SLOT));
-const _: () = assert!(MeterConfig::LEN + Calibration::LEN <= nv::room(nv::CONFIG_SLOT));
+const _: () = assert!(4 + Grid::LEN + 4 * 8 + Reply::LEN + Outputs::LEN + 8 <= nv::room(nv::STATE_SLOT));
+const _: () = assert!(<[u32; OCCURRENCES]>::LEN <= nv::room(nv::OCCURRENCES_SLOT));
+const _: () = assert!(MeterConfig::LEN + SignedCalibration::LEN <= nv::room(nv::CONFIG_SLOT));
 const _: () = assert!(ChainHead::LEN <= nv::room(nv::HEAD_SLOT) && LcdFrame::LEN <= nv::room(nv::LCD_SLOT));
 const _: () = assert!(EventRecord::LEN + 4 <= nv::EVENT_SLOT && HistoryRecord::LEN + 4 <= nv::HISTORY_SLOT);
 
@@ -37,6 +45,10 @@ pub(super) struct App<B: Board> {
     pub metrology: Metrology,
     pub config: MeterConfig,
     pub calibration: Calibration,
+    /// The laboratory's signature on it; zeros when it is the factory's.
+    signature: [u8; 64],
+    /// A calibration in memory that was refused at the start, and its number.
+    refused: Option<(Impossible, u32)>,
     pub config_hash: [u8; 32],
     pub grid: Grid,
     pub guard: Guard,
@@ -45,6 +57,12 @@ pub(super) struct App<B: Board> {
     pub streams: Streams,
     pub last_reply: Reply,
     pub event_ack: u64,
+    pub reports: Reports,
+    pub capture: Capture,
+    pub occurrence_pair: Pair,
+    pub pulse_outputs: Pulses,
+    pub pulse_pair: Pair,
+    pub presence: Presence,
     pub boot_id: u32,
     /// Something new for a page, since the flag was last taken.
     pub news: bool,
@@ -63,6 +81,12 @@ pub(super) struct App<B: Board> {
     power_fail: bool,
     poll_in: u32,
     clean_windows: u32,
+    /// Windows since the last one with lost samples.
+    unbroken_windows: u32,
+    /// What was told to be wrong with the samples.
+    suspect: u32,
+    /// Unreadable places found at the start.
+    damaged: u32,
     heads: Heads,
     /// The cumulative record as last written.
     kept: Slot,
@@ -108,6 +132,8 @@ struct State {
     grid: Grid,
     event_ack: u64,
     events_lost: u64,
+    report_ack: u64,
+    reports_lost: u64,
     last_reply: Reply,
     outputs: Outputs,
     last_operation: u64,
@@ -121,6 +147,8 @@ impl State {
             grid: Wire::take(&mut r).ok()?,
             event_ack: r.u64().ok()?,
             events_lost: r.u64().ok()?,
+            report_ack: r.u64().ok()?,
+            reports_lost: r.u64().ok()?,
             last_reply: Wire::take(&mut r).ok()?,
             outputs: Wire::take(&mut r).ok()?,
             last_operation: r.u64().ok()?,
@@ -129,27 +157,81 @@ impl State {
 }
 
 impl<B: Board> App<B> {
-    pub fn start(mut board: B, reset_cause: ResetCause, no_init: Option<&NoInit>) -> App<B> {
+    /// Before [`App::load`]: the configuration that the memory holds, and nothing else of it.
+    #[inline(never)]
+    pub fn at_rest(board: B, reset_cause: ResetCause) -> App<B> {
         let mut damaged = 0;
         let mut config_pair = Pair::new(nv::CONFIG_AT, nv::CONFIG_SLOT);
-        let (config, calibration, metrology) = load_config(&board, &mut config_pair, &mut damaged);
-        let mut cumulative_pair = Pair::new(nv::CUMULATIVE_AT, nv::CUMULATIVE_SLOT);
-        let stored = load_cumulative(&board, &mut cumulative_pair, no_init, &mut damaged);
-        let mut state_pair = Pair::new(nv::STATE_AT, nv::STATE_SLOT);
-        let state = state_pair.load(&board, &mut damaged).and_then(|l| State::read(&l));
-        let mut history = Ring::new(nv::HISTORY_AT, nv::HISTORY_SLOT, nv::HISTORY_SLOTS);
-        history.load::<HistoryRecord, B>(&board, &mut damaged);
-        let mut events = Ring::new(nv::EVENTS_AT, nv::EVENT_SLOT, nv::EVENT_SLOTS);
-        events.load::<EventRecord, B>(&board, &mut damaged);
-        let mut head_pairs: [Pair; CHAIN_LOGS] =
-            core::array::from_fn(|log| Pair::new(nv::HEADS_AT + log * 2 * nv::HEAD_SLOT, nv::HEAD_SLOT));
-        let heads = load_heads(&board, &mut head_pairs, &mut damaged);
+        let (config, signed, refused) = load_config(&board, &mut config_pair, &mut damaged);
+        let SignedCalibration { calibration, signature } = signed;
+        App {
+            metrology: Metrology::checked(&config, &calibration),
+            guard: Guard::new(&config, 0),
+            config_hash: config_hash(&config, &calibration),
+            outputs: Outputs::default(),
+            staging: Staging::default(),
+            streams: Streams::default(),
+            last_reply: Reply::default(),
+            event_ack: 0,
+            reports: Reports::NONE,
+            capture: Capture::default(),
+            occurrence_pair: Pair::new(nv::OCCURRENCES_AT, nv::OCCURRENCES_SLOT),
+            pulse_outputs: Pulses::start(&config, 0, &Cumulative::default(), None),
+            pulse_pair: Pair::new(nv::PULSES_AT, nv::PULSES_SLOT),
+            presence: Presence::new(&config),
+            boot_id: 0,
+            news: true,
+            boots: 0,
+            reset_cause,
+            down_boot_us: 0,
+            down_us: 0,
+            memory_reset: true,
+            events_lost: 0,
+            pulses: [0; PULSE_INPUTS],
+            board_pulses: [0; PULSE_INPUTS],
+            snapshot: Snapshot::default(),
+            minutes: Minutes::default(),
+            debounce: Debounce::new(Inputs(0), config.debounce_ms),
+            power_fail: false,
+            poll_in: 1,
+            clean_windows: CLEAN_WINDOWS,
+            unbroken_windows: CLEAN_WINDOWS,
+            suspect: 0,
+            damaged,
+            heads: core::array::from_fn(|log| ChainHead { log: log as u8, ..ChainHead::default() }),
+            kept: [0; 1024],
+            cumulative_pair: Pair::new(nv::CUMULATIVE_AT, nv::CUMULATIVE_SLOT),
+            state_pair: Pair::new(nv::STATE_AT, nv::STATE_SLOT),
+            config_pair,
+            head_pairs: core::array::from_fn(|log| Pair::new(nv::HEADS_AT + log * 2 * nv::HEAD_SLOT, nv::HEAD_SLOT)),
+            history: Ring::new(nv::HISTORY_AT, nv::HISTORY_SLOT, nv::HISTORY_SLOTS),
+            events: Ring::new(nv::EVENTS_AT, nv::EVENT_SLOT, nv::EVENT_SLOTS),
+            grid: Grid::default(),
+            board,
+            config,
+            calibration,
+            signature,
+            refused,
+        }
+    }
 
-        let memory_reset = stored.is_none();
-        let boots = stored.as_ref().map_or(0, |s| s.boots).max(state.as_ref().map_or(0, |s| s.boots)) + 1;
-        let (rtc_us, rtc_quality) = board.rtc();
-        let nominal_q16 = u64::from(config.rate_hz) << 16;
-        let known_grid = state.as_ref().map(|s| s.grid).filter(|g| g.rate_q16 != 0 && !memory_reset);
+    /// Takes over what the memory holds.
+    #[inline(never)]
+    pub fn load(&mut self, no_init: Option<&NoInit>) {
+        let mut damaged = self.damaged;
+        let stored = load_cumulative(&self.board, &mut self.cumulative_pair, no_init, &mut damaged);
+        let state = self.state_pair.load(&self.board, &mut damaged).and_then(|l| State::read(&l));
+        self.history.load::<HistoryRecord, B>(&self.board, &mut damaged);
+        self.events.load::<EventRecord, B>(&self.board, &mut damaged);
+        self.reports.ring.load(&self.board, &mut damaged);
+        self.load_occurrences(&mut damaged);
+        load_heads(&self.board, &mut self.heads, &mut self.head_pairs, &mut damaged);
+
+        self.memory_reset = stored.is_none();
+        self.boots = stored.as_ref().map_or(0, |s| s.boots).max(state.as_ref().map_or(0, |s| s.boots)) + 1;
+        let (rtc_us, rtc_quality) = self.board.rtc();
+        let nominal_q16 = u64::from(self.config.rate_hz) << 16;
+        let known_grid = state.as_ref().map(|s| s.grid).filter(|g| g.rate_q16 != 0 && !self.memory_reset);
         let down = stored.as_ref().and_then(|s| {
             let believed = s.rtc_quality != ClockQuality::Invalid && rtc_quality != ClockQuality::Invalid;
             believed.then(|| rtc_us.saturating_sub(s.rtc_us).max(0) as u64)
@@ -159,75 +241,40 @@ impl<B: Board> App<B> {
             let lost = (u128::from(down.unwrap_or(0)) * u128::from(rate_q16)).div_ceil(65_536_000_000);
             s.t_samples.saturating_add(lost as u64)
         });
-        let grid = match known_grid {
+        self.grid = match known_grid {
             // Without a clock nobody knows how long it was dark: the line is kept, its quality is not.
             Some(g) if down.is_none() => Grid { quality: ClockQuality::Invalid, ..g },
             Some(g) => Grid { quality: worse(g.quality, rtc_quality), ..g },
             None => Grid { id: 0, anchor: t_samples, utc_us: rtc_us, rate_q16: nominal_q16, quality: rtc_quality },
         };
-        let state = state.unwrap_or_default();
-        let mut identity = [0; 28];
-        let mut w = Writer::new(&mut identity);
-        w.bytes(&board.device_id());
-        w.u32(boots);
-        w.i64(rtc_us);
-        w.u64(t_samples);
-        let boot_id = crc32(&identity).max(1);
-
-        let levels = board.inputs();
-        let board_pulses = board.pulses();
-        let mut app = App {
-            guard: Guard::new(&config, state.last_operation),
-            config_hash: config_hash(&config, &calibration),
-            outputs: state.outputs,
-            staging: Staging::default(),
-            streams: Streams::default(),
-            last_reply: state.last_reply,
-            event_ack: state.event_ack,
-            boot_id,
-            news: true,
-            boots,
-            reset_cause,
-            down_boot_us: down.unwrap_or(0),
-            down_us: stored.as_ref().map_or(0, |s| s.down_us).saturating_add(down.unwrap_or(0)),
-            memory_reset,
-            events_lost: state.events_lost,
-            pulses: stored.as_ref().map_or([0; PULSE_INPUTS], |s| s.pulses),
-            board_pulses,
-            snapshot: Snapshot::default(),
-            minutes: Minutes::from(&grid, t_samples),
-            debounce: Debounce::new(Inputs(levels.0 & !Inputs::POWER_FAIL), config.debounce_ms),
-            // Found failing at the start, it was recorded before it went dark.
-            power_fail: levels.0 & Inputs::POWER_FAIL != 0,
-            poll_in: 1,
-            clean_windows: CLEAN_WINDOWS,
-            heads,
-            kept: [0; 1024],
-            cumulative_pair,
-            state_pair,
-            config_pair,
-            head_pairs,
-            history,
-            events,
-            board,
-            metrology,
-            config,
-            calibration,
-            grid,
-        };
-        if let Some(stored) = &stored {
-            app.metrology.restore(&stored.cumulative);
+        self.minutes = Minutes::from(&self.grid, t_samples);
+        self.boot_id = boot_id(&self.board, self.boots, rtc_us, t_samples);
+        self.down_boot_us = down.unwrap_or(0);
+        if let Some(state) = &state {
+            self.guard = Guard::new(&self.config, state.last_operation);
+            self.outputs = state.outputs;
+            self.last_reply = state.last_reply;
+            self.event_ack = state.event_ack;
+            self.events_lost = state.events_lost;
+            self.reports.ack = state.report_ack;
+            self.reports.lost = state.reports_lost;
         }
-        app.metrology.set_clock(t_samples);
-        app.watch_power_quality();
-        app.begin(damaged);
-        app
-    }
-
-    /// Begins the watch of power quality anew, with the configuration in force.
-    fn watch_power_quality(&mut self) {
-        let (config, calibration) = (&self.config, &self.calibration);
-        self.board.with_power_quality(|pq| pq.configure(config, calibration));
+        self.down_us = self.down_boot_us;
+        if let Some(stored) = &stored {
+            self.down_us = self.down_us.saturating_add(stored.down_us);
+            self.pulses = stored.pulses;
+            self.metrology.restore(&stored.cumulative);
+        }
+        self.metrology.set_clock(t_samples);
+        let levels = self.board.inputs();
+        self.board_pulses = self.board.pulses();
+        self.debounce = Debounce::new(Inputs(levels.0 & !Inputs::POWER_FAIL), self.config.debounce_ms);
+        // Found failing at the start, it was recorded before it went dark.
+        self.power_fail = levels.0 & Inputs::POWER_FAIL != 0;
+        self.start_pulses(&mut damaged);
+        self.follow_climate();
+        self.watch_power_quality();
+        self.begin(damaged);
     }
 
     /// Stores that there was a start.
@@ -241,8 +288,27 @@ impl<B: Board> App<B> {
         if damaged != 0 {
             self.event(EventCode::NV_ERROR, 0, [i64::from(damaged), 0, 0, 0]);
         }
+        if let Some((reason, ident)) = self.refused {
+            self.refused_calibration(reason, ident, true);
+        }
         self.save_state();
         self.save_cumulative();
+    }
+
+    /// The calibration in force with its signature.
+    pub fn signed(&self) -> SignedCalibration {
+        SignedCalibration { calibration: self.calibration, signature: self.signature }
+    }
+
+    pub fn refused_calibration(&mut self, reason: Impossible, ident: u32, at_start: bool) {
+        self.event(EventCode::CALIBRATION_REFUSED, 0, [reason as i64, i64::from(ident), i64::from(at_start), 0]);
+    }
+
+    /// There is a gap in the samples. The watch of power quality begins anew behind it.
+    pub fn samples_lost(&mut self, n: u32) {
+        self.metrology.lost(n);
+        self.streams.gap();
+        self.watch_power_quality();
     }
 
     pub fn t_samples(&self) -> u64 {
@@ -260,14 +326,19 @@ impl<B: Board> App<B> {
         let half = self.metrology.half_cycle();
         if let Some(values) = &half {
             self.streams.half_cycle(values);
+            self.watch_presence(values);
         }
         if let Some(end) = ended {
             self.close_window(&end);
+        }
+        if self.metrology.t_samples() >= self.pulse_outputs.due() {
+            self.give_pulses();
         }
         let (y, grid) = (self.metrology.samples(), &self.grid);
         if let Some(done) = self.board.with_power_quality(|pq| pq.push(y, half.as_ref(), grid)) {
             self.power_quality(&done);
         }
+        self.capture_step(half.is_some());
         self.news |= self.streams.ready();
         self.poll_in -= 1;
         if self.poll_in == 0 {
@@ -287,10 +358,12 @@ impl<B: Board> App<B> {
     }
 
     /// Carries on what the watch of power quality found in the last sample.
+    #[inline(never)] // off the way of the samples that have nothing to tell
     fn power_quality(&mut self, done: &Done) {
         if let Some(channel) = done.channel {
             let (streams, t) = (&mut self.streams, self.metrology.t_samples());
             self.board.with_power_quality(|pq| streams.spectrum(t, channel, pq.harmonics()));
+            self.reports_spectrum(channel);
         }
         if done.window {
             let window = self.board.with_power_quality(|pq| pq.window().map(|w| w.values)).flatten();
@@ -302,16 +375,21 @@ impl<B: Board> App<B> {
                 }
             }
         }
+        if done.window {
+            self.reports_window();
+        }
         if done.notices {
             while let Some(Some(notice)) = self.board.with_power_quality(|pq| pq.notice()) {
-                if let Notice::Event(event) = notice {
-                    self.voltage_event(&event);
+                match &notice {
+                    Notice::Event(event) => self.voltage_event(event),
+                    other => self.reports_notice(other),
                 }
             }
         }
     }
 
     /// A dip, swell, interruption or rapid change: told when it begins (as far as that is known) and when it is over.
+    #[inline(never)]
     fn voltage_event(&mut self, event: &pq::events::Event) {
         let code = match event.kind {
             Kind::Dip => EventCode::DIP,
@@ -331,6 +409,10 @@ impl<B: Board> App<B> {
         });
         let phases = i64::from(event.channels) | i64::from(event.steady_mv) << 8;
         self.event(code, phase, [phases, i64::from(event.extreme_mv), duration_us, event.start as i64]);
+        // A rapid change was captured when it began.
+        if event.kind != Kind::Rapid {
+            self.begin_capture(self.events.last(), event.start);
+        }
     }
 
     fn close_window(&mut self, end: &WindowEnd) {
@@ -345,8 +427,10 @@ impl<B: Board> App<B> {
             self.event(EventCode::CLIPPED, 0, [windows as i64, 0, 0, 0]);
         }
         self.clean_windows = if end.clipped { 0 } else { self.clean_windows.saturating_add(1) };
+        self.watch_samples(end);
         self.watch_voltage(end);
         self.streams.window(self.metrology.window());
+        self.plan_pulses();
         self.save_cumulative();
     }
 
@@ -369,12 +453,41 @@ impl<B: Board> App<B> {
             boots: self.boots,
             down_us: self.down_us,
             clipped_windows: cumulative.clipped_windows,
+            lost_samples: cumulative.lost_samples,
+            suspect_windows: cumulative.suspect_windows,
             config_hash: hash,
         }
     }
 
     fn inputs(&self) -> Inputs {
         Inputs(self.debounce.state().0 | if self.power_fail { Inputs::POWER_FAIL } else { 0 })
+    }
+
+    #[inline(never)]
+    /// Tells what is wrong with the samples, and lets the corrections follow the temperature.
+    fn watch_samples(&mut self, end: &WindowEnd) {
+        let broken = self.metrology.window().suspect.has(Suspect::LOST);
+        if broken && self.unbroken_windows >= CLEAN_WINDOWS {
+            let lost = self.metrology.cumulative().lost_samples;
+            self.event(EventCode::SAMPLES_LOST, 0, [lost as i64, 0, 0, 0]);
+        }
+        self.unbroken_windows = if broken { 0 } else { self.unbroken_windows.saturating_add(1) };
+        if !end.second {
+            return;
+        }
+        let now = self.metrology.second().suspect.0 & (Suspect::ENERGY | Suspect::REVERSED) & !TOLD_APART;
+        let changed = core::mem::replace(&mut self.suspect, now) ^ now;
+        if changed != 0 {
+            let windows = i64::from(self.metrology.cumulative().suspect_windows);
+            self.event(EventCode::SUSPECT_SAMPLES, 0, [i64::from(now), i64::from(changed), windows, 0]);
+        }
+        self.follow_climate();
+    }
+
+    /// Lets the corrections follow temperature and age.
+    fn follow_climate(&mut self) {
+        let utc_us = (self.grid.quality != ClockQuality::Invalid).then(|| self.grid.utc_us_at(self.t_samples()));
+        self.metrology.climate(&self.calibration, self.board.temperature_mdeg(), utc_us);
     }
 
     fn watch_voltage(&mut self, end: &WindowEnd) {
@@ -390,6 +503,7 @@ impl<B: Board> App<B> {
             if self.guard.operate(end.t_samples, drive).is_ok() {
                 self.board.set_outputs(&Outputs { breaker: drive, ..self.outputs });
                 self.event(EventCode::OVERVOLTAGE_TRIP, phase, [u_mv as i64, for_ms as i64, 0, 0]);
+                self.begin_capture(self.events.last(), end.t_samples);
                 self.event(EventCode::BREAKER_OPENED, 0, [1, 0, 0, 0]);
                 self.save_state();
             }
@@ -397,6 +511,7 @@ impl<B: Board> App<B> {
     }
 
     /// Inputs and the guard's deadlines, once a millisecond.
+    #[inline(never)]
     fn poll(&mut self) {
         let levels = self.board.inputs();
         let failing = levels.0 & Inputs::POWER_FAIL != 0;
@@ -420,6 +535,7 @@ impl<B: Board> App<B> {
         }
     }
 
+    #[inline(never)]
     fn power(&mut self, failing: bool) {
         if failing {
             // The hold-up reserve lasts milliseconds: the open window first, then the records.
@@ -470,6 +586,7 @@ impl<B: Board> App<B> {
         if let Some(minute) = self.minutes.change(&old, &grid, t) {
             self.append_history(HistoryKind::Minute, minute, 0, snapshot);
         }
+        self.reports_clock_moved(&old, t);
         let moved = grid.utc_us_at(t).saturating_sub(old_utc_us);
         self.event(EventCode::GRID_SET, 0, [i64::from(grid.id), moved, grid.rate_q16 as i64, 0]);
         self.board.set_rtc(grid.utc_us_at(self.t_samples()), grid.quality);
@@ -479,19 +596,11 @@ impl<B: Board> App<B> {
     }
 
     /// Puts a checked configuration and calibration into force.
-    pub fn change_config(
-        &mut self,
-        config: MeterConfig,
-        calibration: Calibration,
-        metrology: Metrology,
-        code: EventCode,
-    ) {
+    pub fn change_config(&mut self, config: MeterConfig, signed: SignedCalibration, code: EventCode) {
+        let SignedCalibration { calibration, signature } = signed;
         self.finish_window();
-        let cumulative = *self.metrology.cumulative();
         let t_samples = self.t_samples();
-        self.metrology = metrology;
-        self.metrology.restore(&cumulative);
-        self.metrology.set_clock(t_samples);
+        self.metrology.reconfigure(&config, &calibration);
         if config.rate_hz != self.config.rate_hz {
             // The clock goes on with another step: the line of time turns at this sample, and does not jump.
             let utc_us = self.grid.utc_us_at(t_samples);
@@ -500,14 +609,17 @@ impl<B: Board> App<B> {
             self.poll_in = 1;
         }
         self.config = config;
-        self.calibration = calibration;
+        (self.calibration, self.signature) = (calibration, signature);
+        self.follow_climate();
         self.watch_power_quality();
         self.config_hash = config_hash(&config, &calibration);
         self.guard.configure(&config);
         self.debounce.set_limit(config.debounce_ms);
+        self.presence = Presence::new(&config);
+        self.configure_pulses();
         self.config_pair.save(&mut self.board, |w| {
             config.put(w);
-            calibration.put(w);
+            signed.put(w);
         });
         self.snapshot = self.take_snapshot(t_samples);
         self.record(HistoryKind::ConfigChange);
@@ -552,7 +664,7 @@ impl<B: Board> App<B> {
         let since_us = (since * 65_536_000_000 / i128::from(self.grid.rate_q16.max(1))) as i64;
         let rtc_us = rtc_us.saturating_sub(since_us);
         let (boots, down_us) = (self.boots, self.down_us);
-        self.kept = self.cumulative_pair.save(&mut self.board, |w| {
+        self.cumulative_pair.save_from(&mut self.board, &mut self.kept, |w| {
             w.u64(snapshot.t_samples);
             w.i64(rtc_us);
             rtc_quality.put(w);
@@ -569,6 +681,8 @@ impl<B: Board> App<B> {
             grid: self.grid,
             event_ack: self.event_ack,
             events_lost: self.events_lost,
+            report_ack: self.reports.ack,
+            reports_lost: self.reports.lost,
             last_reply: self.last_reply,
             outputs: self.outputs,
             last_operation: self.guard.last_operation,
@@ -578,6 +692,8 @@ impl<B: Board> App<B> {
             state.grid.put(w);
             w.u64(state.event_ack);
             w.u64(state.events_lost);
+            w.u64(state.report_ack);
+            w.u64(state.reports_lost);
             state.last_reply.put(w);
             state.outputs.put(w);
             w.u64(state.last_operation);
@@ -585,19 +701,41 @@ impl<B: Board> App<B> {
     }
 }
 
-/// Configuration and calibration from memory, else from the factory, with an engine for them.
-fn load_config<B: Board>(board: &B, pair: &mut Pair, damaged: &mut u32) -> (MeterConfig, Calibration, Metrology) {
+/// Configuration and calibration from memory, else from the factory, else the defaults: the first that are possible.
+/// A calibration in memory that is not the laboratory's word gives way to the factory's, and is told.
+#[inline(never)] // what it holds is gone before the state is built
+fn load_config<B: Board>(
+    board: &B,
+    pair: &mut Pair,
+    damaged: &mut u32,
+) -> (MeterConfig, SignedCalibration, Option<(Impossible, u32)>) {
+    let unsigned = |calibration| SignedCalibration { calibration, ..SignedCalibration::default() };
+    let (factory_config, factory) = board.factory();
+    let mut refused = None;
     let stored = pair.load(board, damaged).and_then(|loaded| {
         let mut r = Reader::new(loaded.payload());
-        Some((MeterConfig::take(&mut r).ok()?, Calibration::take(&mut r).ok()?))
-    });
-    let candidates = [stored, Some(board.factory()), Some(Default::default())];
-    for (config, calibration) in candidates.into_iter().flatten() {
-        if let Ok(metrology) = Metrology::new(&config, &calibration) {
-            return (config, calibration, metrology);
+        let (config, signed) = (MeterConfig::take(&mut r).ok()?, SignedCalibration::take(&mut r).ok()?);
+        if signed.signature == [0; 64] {
+            return Some((config, unsigned(factory)));
         }
-    }
-    unreachable!("the default configuration is possible: see the tests")
+        refused = seal::verify(board, &signed).err().map(|reason| (reason, signed.calibration.ident));
+        Some((config, if refused.is_none() { signed } else { unsigned(factory) }))
+    });
+    let possible = |(config, signed): &(MeterConfig, SignedCalibration)| validate(config, &signed.calibration).is_ok();
+    let factory = Some((factory_config, unsigned(factory)));
+    let (config, signed) = stored.filter(possible).or_else(|| factory.filter(possible)).unwrap_or_default();
+    (config, signed, refused)
+}
+
+/// A number that differs from those of other boots.
+fn boot_id<B: Board>(board: &B, boots: u32, rtc_us: i64, t_samples: u64) -> u32 {
+    let mut identity = [0; 28];
+    let mut w = Writer::new(&mut identity);
+    w.bytes(&board.device_id());
+    w.u32(boots);
+    w.i64(rtc_us);
+    w.u64(t_samples);
+    crc32(&identity).max(1)
 }
 
 /// The newest of both slots and of the image that survived in memory.
@@ -608,20 +746,19 @@ fn load_cumulative<B: Board>(
     damaged: &mut u32,
 ) -> Option<Stored> {
     let in_nv = pair.load(board, damaged);
-    let in_ram = no_init.and_then(|kept| Loaded::check(&kept.slot, nv::CUMULATIVE_SLOT));
+    let in_ram = no_init.and_then(|kept| Loaded::kept(&kept.slot, nv::CUMULATIVE_SLOT));
     let generation = |loaded: &Option<Loaded>| loaded.as_ref().map_or(0, |l| l.generation);
     let newest = if generation(&in_ram) > generation(&in_nv) { in_ram } else { in_nv }?;
     pair.continue_from(newest.generation);
     Stored::read(&newest)
 }
 
-fn load_heads<B: Board>(board: &B, pairs: &mut [Pair; CHAIN_LOGS], damaged: &mut u32) -> Heads {
-    let mut heads = Heads::default();
-    for (log, (head, pair)) in heads.iter_mut().zip(pairs).enumerate() {
-        let stored = pair.load(board, damaged).and_then(|l| decode::<ChainHead>(l.payload()).ok());
-        *head = stored.unwrap_or(ChainHead { log: log as u8, ..ChainHead::default() });
+fn load_heads<B: Board>(board: &B, heads: &mut Heads, pairs: &mut [Pair; CHAIN_LOGS], damaged: &mut u32) {
+    for (head, pair) in heads.iter_mut().zip(pairs) {
+        if let Some(stored) = pair.load(board, damaged).and_then(|l| decode::<ChainHead>(l.payload()).ok()) {
+            *head = stored;
+        }
     }
-    heads
 }
 
 fn worse(a: ClockQuality, b: ClockQuality) -> ClockQuality {
@@ -641,6 +778,7 @@ impl<B: Board> Source for App<B> {
         let (rtc_us, rtc_quality) = self.board.rtc();
         let (history_first, history_last) = self.history.range();
         let (event_first, event_last) = self.events.range();
+        let (report_first, report_last) = self.reports.ring.range();
         Hello {
             protocol: metrology_link::PROTOCOL,
             boot_id: self.boot_id,
@@ -664,6 +802,9 @@ impl<B: Board> Source for App<B> {
             event_first,
             event_last,
             events_lost: self.events_lost,
+            report_first,
+            report_last,
+            reports_lost: self.reports.lost,
             memory_reset: self.memory_reset,
             last_cmd: self.last_reply.cmd_id,
         }
@@ -698,6 +839,14 @@ impl<B: Board> Source for App<B> {
 
     fn history(&self, seq: u64) -> Option<HistoryRecord> {
         self.history.read(&self.board, seq)
+    }
+
+    fn report_range(&self) -> (u64, u64) {
+        self.reports.ring.range()
+    }
+
+    fn report(&self, seq: u64, page: &mut Writer<'_>) -> bool {
+        self.reports.ring.read(&self.board, seq, page)
     }
 
     fn heads(&self) -> Heads {

@@ -1,6 +1,7 @@
 //! The hardware below the application: non-volatile memory, clock, inputs and outputs.
 
 use crate::pq::PowerQuality;
+use crate::pulses::Pulse;
 use metrology_link::payload::{Calibration, ClockQuality, Inputs, LcdFrame, MeterConfig, Outputs, PULSE_INPUTS};
 
 /// What a board provides. Nothing here may block for longer than a sample period times the depth of the board's sample
@@ -30,6 +31,10 @@ pub trait Board {
     fn firmware_id(&self) -> [u8; 32];
     /// Unique number of the hardware.
     fn device_id(&self) -> [u8; 8];
+    /// Ed25519 key of the laboratory whose calibrations are believed. Without one, as it is by default, all are refused.
+    fn laboratory_key(&self) -> Option<[u8; 32]> {
+        None
+    }
     /// Configuration and calibration in force as long as the memory holds none: what this type of board leaves the
     /// factory with.
     fn factory(&self) -> (MeterConfig, Calibration) {
@@ -41,6 +46,18 @@ pub trait Board {
         let _ = f;
         None
     }
+    /// Gives a pulse: a timer's compare unit begins it, `LEAD_MS` from now at the latest, and ends it after its width. A
+    /// reset ends all pulses, and one that has not begun does not begin. A board without outputs has nothing to do.
+    fn pulse(&mut self, pulse: &Pulse) {
+        let _ = pulse;
+    }
+    /// The light is lit from now on, until it is told not to be: there is no consumption. No pulse comes meanwhile.
+    fn light_rests(&mut self, lit: bool) {
+        let _ = lit;
+    }
+    /// Everything is stored, and there is no voltage: the processor stops and starts anew when voltage is back. A board
+    /// whose supply ends with the voltage, or that has another one, may go on.
+    fn shut_down(&mut self) {}
     /// Restarts the processor. A board that is simulated notes it and restarts later.
     fn reset(&mut self, warm: bool);
 }

@@ -1,13 +1,14 @@
 //! What each command does, and when it is refused.
 
 use metrology_link::payload::{
-    Authority, BreakerDrive, CHAIN_LOGS, Calibration, Command, EventCode, Grid, Impossible, LCD_BACKUP_FRAMES,
-    MeterConfig, Outputs, Reply, ReplyStatus,
+    Authority, BreakerDrive, CHAIN_LOGS, Command, EventCode, Grid, Impossible, LCD_BACKUP_FRAMES, MeterConfig, Outputs,
+    Reply, ReplyStatus, SignedCalibration,
 };
 
 use super::Board;
 use super::app::App;
-use crate::Metrology;
+use super::seal;
+use crate::validate;
 
 /// A grid whose rate is further off nominal is a mistake: crystals are within 100 ppm; 1 % leaves room for simulations.
 const RATE_TOLERANCE: u64 = 100;
@@ -21,11 +22,9 @@ impl<B: Board> App<B> {
         let reply = match command {
             Command::SetGrid(grid) => self.set_grid(done, grid),
             Command::WriteConfig(config, authority) => {
-                self.write(done, *config, self.calibration, *authority, EventCode::CONFIG_WRITTEN)
+                self.write(done, *config, self.signed(), *authority, EventCode::CONFIG_WRITTEN)
             }
-            Command::WriteCalibration(calibration, authority) => {
-                self.write(done, self.config, *calibration, *authority, EventCode::CALIBRATION_WRITTEN)
-            }
+            Command::WriteCalibration(signed, authority) => self.write_calibration(done, signed, *authority),
             Command::SetOutputs(outputs) => self.set_outputs(done, outputs),
             Command::StoreHead(head) if usize::from(head.log) < CHAIN_LOGS => {
                 self.store_head(head);
@@ -57,6 +56,10 @@ impl<B: Board> App<B> {
                 Reply { status: staged.status, hash: staged.hash, detail: staged.detail, ..done }
             }
             Command::Reset { .. } => done,
+            Command::Verify(mode) => {
+                self.verify(*mode);
+                done
+            }
         };
         if reply.status != ReplyStatus::Done {
             let args = [i64::from(command.kind()), reply.status as i64, i64::from(reply.detail), 0];
@@ -76,22 +79,33 @@ impl<B: Board> App<B> {
         done
     }
 
+    fn write_calibration(&mut self, done: Reply, signed: &SignedCalibration, authority: Authority) -> Reply {
+        if let (Authority::SealOpen, Ok(()), Err(reason)) =
+            (authority, signed.calibration.check(), seal::verify(&self.board, signed))
+        {
+            self.refused_calibration(reason, signed.calibration.ident, false);
+            let (status, hash) = (ReplyStatus::NotAuthorised, self.config_hash);
+            return Reply { status, hash, detail: reason as u32, ..done };
+        }
+        self.write(done, self.config, *signed, authority, EventCode::CALIBRATION_WRITTEN)
+    }
+
     fn write(
         &mut self,
         done: Reply,
         config: MeterConfig,
-        calibration: Calibration,
+        signed: SignedCalibration,
         authority: Authority,
         code: EventCode,
     ) -> Reply {
         if authority != Authority::SealOpen {
             return Reply { status: ReplyStatus::NotAuthorised, hash: self.config_hash, ..done };
         }
-        match Metrology::new(&config, &calibration) {
-            Ok(metrology) => {
+        match validate(&config, &signed.calibration) {
+            Ok(()) => {
                 // The same again is no change: a repetition leaves no trace in the history.
-                if (config, calibration) != (self.config, self.calibration) {
-                    self.change_config(config, calibration, metrology, code);
+                if (config, signed.calibration) != (self.config, self.calibration) {
+                    self.change_config(config, signed, code);
                 }
                 Reply { hash: self.config_hash, ..done }
             }

@@ -18,13 +18,20 @@ mod image;
 mod inputs;
 mod minutes;
 mod nv;
+mod presence;
+mod pulses;
+mod report_ring;
+mod reports;
+mod seal;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod waveform;
 
 pub use board::Board;
 pub use breaker::{FEEDBACK_MS, MIN_INTERVAL_MS};
-pub use nv::{EVENT_SLOTS, HISTORY_SLOTS, NV_BYTES};
+pub use nv::{EVENT_SLOTS, HISTORY_SLOTS, NV_BYTES, REPORT_SLOTS};
+pub use presence::ABSENT_MS;
 
 use metrology_link::device::{DeviceEnd, Source};
 use metrology_link::page::Class;
@@ -65,22 +72,35 @@ pub struct Coprocessor<B: Board> {
 impl<B: Board> Coprocessor<B> {
     /// Starts from what the memory holds. `no_init` is what a warm reset left.
     pub fn start(board: B, cause: ResetCause, no_init: Option<&NoInit>) -> Coprocessor<B> {
-        let app = App::start(board, cause, no_init);
-        let mut end = DeviceEnd::new(app.boot_id);
-        end.restore(app.last_reply, app.event_ack);
-        let host_seen = app.t_samples();
-        let mut coprocessor = Coprocessor {
-            app,
-            end,
+        let mut coprocessor = Coprocessor::at_rest(board, cause);
+        coprocessor.begin(no_init);
+        coprocessor
+    }
+
+    /// The first half of [`Coprocessor::start`], for processors whose stack has no room for a second one on its way out of
+    /// that: built where it stays, it takes nothing from the memory but the configuration. [`Coprocessor::begin`] comes next.
+    #[inline(never)]
+    pub fn at_rest(board: B, cause: ResetCause) -> Coprocessor<B> {
+        Coprocessor {
+            app: App::at_rest(board, cause),
+            end: DeviceEnd::new(1),
             armed: [0; PAGE],
             armed_class: Class::Idle,
             reset: None,
-            host_seen,
+            host_seen: 0,
             backup_shown: 0,
             left_down: false,
-        };
-        coprocessor.arm();
-        coprocessor
+        }
+    }
+
+    /// The second half: takes over what the memory holds, and stores that there was a start. Once.
+    #[inline(never)]
+    pub fn begin(&mut self, no_init: Option<&NoInit>) {
+        self.app.load(no_init);
+        self.end = DeviceEnd::new(self.app.boot_id);
+        self.end.restore(self.app.last_reply, self.app.event_ack, self.app.reports.ack);
+        self.host_seen = self.app.t_samples();
+        self.arm();
     }
 
     /// Takes one sample of every channel: U1 U2 U3 I1 I2 I3 IN, 24-bit counts.
@@ -102,6 +122,12 @@ impl<B: Board> Coprocessor<B> {
         }
     }
 
+    /// `n` samples never arrived (a full queue, a converter that failed its check): their time passes, the open window is
+    /// marked, and nothing is counted for them.
+    pub fn samples_lost(&mut self, n: u32) {
+        self.app.samples_lost(n);
+    }
+
     /// Level of the data-ready line: a page that says something is armed.
     pub fn data_ready(&self) -> bool {
         self.armed_class != Class::Idle
@@ -110,8 +136,15 @@ impl<B: Board> Coprocessor<B> {
     /// One exchange: gives the page that was armed, takes the host's, arms the next. A damaged host page changes nothing
     /// but that the armed page is gone.
     pub fn exchange(&mut self, host: &Page) -> Page {
-        let out = self.armed;
-        if let Ok(command) = self.end.receive(host) {
+        let mut page = *host;
+        self.exchange_in_place(&mut page);
+        page
+    }
+
+    /// [`Coprocessor::exchange`] in one buffer, which a transfer leaves with the host's page and finds the coprocessor's in.
+    pub fn exchange_in_place(&mut self, page: &mut Page) {
+        core::mem::swap(&mut self.armed, page);
+        if let Ok(command) = self.end.receive(&self.armed) {
             let t = self.app.t_samples();
             self.host_seen = t;
             if let Some(ms) = self.end.take_permit_ms() {
@@ -124,13 +157,15 @@ impl<B: Board> Coprocessor<B> {
         let last_reply = core::mem::replace(&mut self.app.last_reply, *self.end.last_reply());
         self.arm();
         let event_ack = core::mem::replace(&mut self.app.event_ack, self.end.event_ack());
-        if (last_reply, event_ack) != (self.app.last_reply, self.app.event_ack) {
+        let report_ack = core::mem::replace(&mut self.app.reports.ack, self.end.report_ack());
+        let kept = (self.app.last_reply, self.app.event_ack, self.app.reports.ack);
+        if (last_reply, event_ack, report_ack) != kept {
             self.app.save_state();
         }
         self.reset_if_due();
-        out
     }
 
+    #[inline(never)]
     fn execute(&mut self, id: u32, command: &Command) {
         let window_before = self.app.metrology.cumulative().windows;
         let reply = self.app.execute(id, command);
@@ -157,12 +192,14 @@ impl<B: Board> Coprocessor<B> {
         }
     }
 
+    #[inline(never)]
     fn arm(&mut self) {
         let t_samples = self.app.t_samples();
         self.armed_class = self.end.emit(&mut self.app, t_samples, &mut self.armed);
     }
 
     /// The display while Linux is dark: the left button turns through the kept frames.
+    #[inline(never)]
     fn backup_list(&mut self) {
         let down = self.app.board.inputs().0 & Inputs::BUTTON_LEFT != 0;
         let pressed = !core::mem::replace(&mut self.left_down, down) && down;

@@ -14,6 +14,12 @@ use super::Board;
 pub const HISTORY_SLOTS: u64 = 256;
 /// Slots of the event ring.
 pub const EVENT_SLOTS: u64 = 256;
+/// Slots of the report ring. Intervals alone make 26 reports in two hours (harmonics and values, each ten minutes and
+/// each two hours), so 256 are 19 hours without Linux; a waveform of 23 cycles takes 50 of them. With all that stands
+/// before it the ring ends below [`NV_LIMIT`].
+pub const REPORT_SLOTS: u64 = 256;
+/// The memory of a board: FRAM or MRAM of 4 Mbit.
+const NV_LIMIT: usize = 512 * 1024;
 
 /// Cumulative state (written every window): 2 x 1024.
 pub(super) const CUMULATIVE_AT: usize = 0;
@@ -21,23 +27,33 @@ pub(super) const CUMULATIVE_SLOT: usize = 1024;
 /// Boot state (written on change): 2 x 256.
 pub(super) const STATE_AT: usize = CUMULATIVE_AT + 2 * CUMULATIVE_SLOT;
 pub(super) const STATE_SLOT: usize = 256;
-/// Configuration and calibration: 2 x 256.
+/// Configuration and signed calibration: 2 x 512.
 pub(super) const CONFIG_AT: usize = STATE_AT + 2 * STATE_SLOT;
-pub(super) const CONFIG_SLOT: usize = 256;
+pub(super) const CONFIG_SLOT: usize = 512;
 /// Heads of the hash chains: 16 pairs of 64.
 pub(super) const HEADS_AT: usize = CONFIG_AT + 2 * CONFIG_SLOT;
 pub(super) const HEAD_SLOT: usize = 64;
 /// Display frames for the supply back-up: 8 pairs of 96.
 pub(super) const LCD_AT: usize = HEADS_AT + CHAIN_LOGS * 2 * HEAD_SLOT;
 pub(super) const LCD_SLOT: usize = 96;
+/// Occurrence counters of power quality (written when one has changed): 2 x 128.
+pub(super) const OCCURRENCES_AT: usize = LCD_AT + LCD_BACKUP_FRAMES as usize * 2 * LCD_SLOT;
+pub(super) const OCCURRENCES_SLOT: usize = 128;
+/// Pulses given (written with each): 2 x 64.
+pub(super) const PULSES_AT: usize = OCCURRENCES_AT + 2 * OCCURRENCES_SLOT;
+pub(super) const PULSES_SLOT: usize = 64;
 /// Events: 256 x 96.
-pub(super) const EVENTS_AT: usize = LCD_AT + LCD_BACKUP_FRAMES as usize * 2 * LCD_SLOT;
+pub(super) const EVENTS_AT: usize = PULSES_AT + 2 * PULSES_SLOT;
 pub(super) const EVENT_SLOT: usize = 96;
 /// History: 256 x 640.
 pub(super) const HISTORY_AT: usize = EVENTS_AT + EVENT_SLOTS as usize * EVENT_SLOT;
 pub(super) const HISTORY_SLOT: usize = 640;
+/// Reports: 256 x 1024.
+pub(super) const REPORTS_AT: usize = HISTORY_AT + HISTORY_SLOTS as usize * HISTORY_SLOT;
+pub(super) const REPORT_SLOT: usize = 1024;
 /// Bytes a board must have; an image is staged behind them.
-pub const NV_BYTES: usize = HISTORY_AT + HISTORY_SLOTS as usize * HISTORY_SLOT;
+pub const NV_BYTES: usize = REPORTS_AT + REPORT_SLOTS as usize * REPORT_SLOT;
+const _: () = assert!(NV_BYTES <= NV_LIMIT);
 
 /// Largest slot of all.
 const SLOT_LIMIT: usize = 1024;
@@ -64,16 +80,23 @@ impl Loaded {
         self.slot.get(10..10 + self.len).unwrap_or(&[])
     }
 
-    /// Checks CRC and length of the first `size` bytes of a slot.
-    pub fn check(slot: &Slot, size: usize) -> Option<Loaded> {
-        let (body, crc) = slot.get(..size)?.split_last_chunk::<4>()?;
+    /// A slot that was kept elsewhere, if CRC and length of its first `size` bytes are right.
+    pub fn kept(slot: &Slot, size: usize) -> Option<Loaded> {
+        let mut loaded = Loaded { generation: 0, slot: *slot, len: 0 };
+        loaded.check(size).then_some(loaded)
+    }
+
+    /// Checks CRC and length of the first `size` bytes, and takes generation and length from them.
+    fn check(&mut self, size: usize) -> bool {
+        let Some((body, crc)) = self.slot.get(..size).and_then(|s| s.split_last_chunk::<4>()) else { return false };
         if u32::from_le_bytes(*crc) != crc32(body) {
-            return None;
+            return false;
         }
         let mut r = Reader::new(body);
-        let (generation, len) = (r.u64().ok()?, usize::from(r.u16().ok()?));
+        let (Ok(generation), Ok(len)) = (r.u64(), r.u16()) else { return false };
+        (self.generation, self.len) = (generation, usize::from(len));
         // An erased memory of zeros has no valid CRC, but generation 0 is refused as well.
-        (generation != 0 && len <= r.rest().len()).then_some(Loaded { generation, slot: *slot, len })
+        generation != 0 && self.len <= r.rest().len()
     }
 }
 
@@ -95,24 +118,30 @@ impl Pair {
 
     /// Reads the newest readable slot; `None` when neither is. `damaged` counts slots that hold something unreadable.
     pub fn load<B: Board>(&mut self, board: &B, damaged: &mut u32) -> Option<Loaded> {
-        let mut newest: Option<(usize, Loaded)> = None;
+        let mut newest: Option<(usize, u64)> = None;
         for index in 0..2 {
-            let mut slot = [0; SLOT_LIMIT];
-            if let Some(out) = slot.get_mut(..self.size) {
-                board.nv_read(self.at + index * self.size, out);
-            }
-            match Loaded::check(&slot, self.size) {
-                Some(found) if newest.as_ref().is_none_or(|(_, n)| n.generation < found.generation) => {
-                    newest = Some((index, found));
+            match self.read(board, index) {
+                Ok(found) if newest.is_none_or(|(_, generation)| generation < found.generation) => {
+                    newest = Some((index, found.generation));
                 }
-                Some(_) => {}
-                None => *damaged += u32::from(!erased(slot.get(..self.size).unwrap_or(&[]))),
+                Ok(_) => {}
+                Err(blank) => *damaged += u32::from(!blank),
             }
         }
-        let (index, found) = newest?;
+        // Read again: two slots at once would be two KiB of stack.
+        let (index, _) = newest?;
+        let found = self.read(board, index).ok()?;
         self.generation = found.generation;
         self.next = 1 - index;
         Some(found)
+    }
+
+    /// One slot; when it is not readable, whether it was never written.
+    fn read<B: Board>(&self, board: &B, index: usize) -> Result<Loaded, bool> {
+        let mut found = Loaded { generation: 0, slot: [0; SLOT_LIMIT], len: 0 };
+        let slot = found.slot.get_mut(..self.size).unwrap_or(&mut []);
+        board.nv_read(self.at + index * self.size, slot);
+        if found.check(self.size) { Ok(found) } else { Err(erased(found.slot.get(..self.size).unwrap_or(&[]))) }
     }
 
     /// Goes on from a generation that was kept elsewhere (the memory that is not initialised), when that is newer.
@@ -120,18 +149,22 @@ impl Pair {
         self.generation = self.generation.max(generation);
     }
 
-    /// Writes the next generation into the older slot, and gives the slot as written.
-    pub fn save<B: Board>(&mut self, board: &mut B, fill: impl FnOnce(&mut Writer<'_>)) -> Slot {
+    /// Writes the next generation into the older slot.
+    pub fn save<B: Board>(&mut self, board: &mut B, fill: impl FnOnce(&mut Writer<'_>)) {
+        self.save_from(board, &mut [0; SLOT_LIMIT], fill);
+    }
+
+    /// The same, made in `slot` and left there as written.
+    pub fn save_from<B: Board>(&mut self, board: &mut B, slot: &mut Slot, fill: impl FnOnce(&mut Writer<'_>)) {
         self.generation += 1;
-        let slot = seal(self.size, self.generation, fill);
+        seal(slot, self.size, self.generation, fill);
         board.nv_write(self.at + self.next * self.size, slot.get(..self.size).unwrap_or(&[]));
         self.next = 1 - self.next;
-        slot
     }
 }
 
-fn seal(size: usize, generation: u64, fill: impl FnOnce(&mut Writer<'_>)) -> Slot {
-    let mut slot = [0; SLOT_LIMIT];
+fn seal(slot: &mut Slot, size: usize, generation: u64, fill: impl FnOnce(&mut Writer<'_>)) {
+    slot.fill(0);
     let (used, _) = slot.split_at_mut(size);
     let (body, crc) = used.split_at_mut(size - 4);
     let (head, room) = body.split_at_mut(10);
@@ -143,11 +176,10 @@ fn seal(size: usize, generation: u64, fill: impl FnOnce(&mut Writer<'_>)) -> Slo
     w.u64(generation);
     w.u16(len);
     crc.copy_from_slice(&crc32(body).to_le_bytes());
-    slot
 }
 
 /// Never written: all zeros (a new file) or all ones (erased flash).
-fn erased(slot: &[u8]) -> bool {
+pub(super) fn erased(slot: &[u8]) -> bool {
     slot.iter().all(|b| *b == 0) || slot.iter().all(|b| *b == 0xff)
 }
 

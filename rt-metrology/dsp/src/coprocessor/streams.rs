@@ -10,9 +10,10 @@ use crate::{CHANNELS, HalfCycle};
 /// interharmonic subgroups above orders 0 to 50, as 32-bit floating point in V or A. Two fit into a chunk.
 const SPECTRUM_BYTES: usize = 4 + 4 * (1 + ORDERS + ORDERS + 1);
 
-/// Complete chunks waiting for a page. At 32 kS/s raw samples fill a chunk in 1.4 ms; four ride out 5.7 ms without an
-/// exchange. More would only move the loss: an interrupted link loses anyway, and the numbers tell how much.
-const QUEUE: usize = 4;
+/// Chunks, open or waiting for a page. At 32 kS/s raw samples fill one in 1.4 ms; beside the open one, four ride out
+/// 5.7 ms without an exchange. More would only move the loss: an interrupted link loses anyway, and the numbers tell how
+/// much. The other kinds fill one in tens of milliseconds.
+const POOL: usize = 5;
 
 /// All streams of the present subscription.
 #[derive(Clone, Debug)]
@@ -21,9 +22,13 @@ pub(super) struct Streams {
     subscription: u32,
     /// Number of the next item of each kind.
     next: [u64; StreamKind::COUNT],
-    open: [StreamChunk; StreamKind::COUNT],
-    queue: [StreamChunk; QUEUE],
-    head: usize,
+    pool: [StreamChunk; POOL],
+    /// A bit for each of the pool that is neither open nor waiting.
+    free: u8,
+    /// Which of the pool each kind fills.
+    open: [Option<u8>; StreamKind::COUNT],
+    /// Which of the pool are complete, oldest first.
+    queue: [u8; POOL],
     len: usize,
 }
 
@@ -33,9 +38,10 @@ impl Default for Streams {
             mask: 0,
             subscription: 0,
             next: [0; StreamKind::COUNT],
-            open: [StreamChunk::default(); StreamKind::COUNT],
-            queue: [StreamChunk::default(); QUEUE],
-            head: 0,
+            pool: [StreamChunk::default(); POOL],
+            free: (1 << POOL) - 1,
+            open: [None; StreamKind::COUNT],
+            queue: [0; POOL],
             len: 0,
         }
     }
@@ -44,7 +50,9 @@ impl Default for Streams {
 impl Streams {
     /// Begins anew with these kinds; what waited is dropped.
     pub fn subscribe(&mut self, subscription: u32, mask: u8) {
-        *self = Streams { mask, subscription, ..Streams::default() };
+        (self.mask, self.subscription) = (mask, subscription);
+        self.next = [0; StreamKind::COUNT];
+        (self.free, self.open, self.len) = ((1 << POOL) - 1, [None; StreamKind::COUNT], 0);
     }
 
     /// Whether anybody wants this kind.
@@ -59,10 +67,19 @@ impl Streams {
 
     /// The oldest complete chunk.
     pub fn take(&mut self) -> Option<StreamChunk> {
-        let chunk = *self.queue.get(self.head).filter(|_| self.len != 0)?;
-        self.head = (self.head + 1) % QUEUE;
+        if self.len == 0 {
+            return None;
+        }
+        let [slot, ..] = self.queue;
+        self.queue.rotate_left(1);
         self.len -= 1;
-        Some(chunk)
+        self.free |= 1 << slot;
+        self.pool.get(usize::from(slot)).copied()
+    }
+
+    /// There is a gap in the samples: a chunk's items follow each other without one.
+    pub fn gap(&mut self) {
+        self.close(StreamKind::Raw);
     }
 
     /// One sample of every channel.
@@ -125,35 +142,37 @@ impl Streams {
 
     fn push(&mut self, kind: StreamKind, t_samples: u64, channels: u8, item: &[u8]) {
         let index = kind as usize;
-        let full = usize::from(self.open[index].len) + item.len() > STREAM_DATA;
-        if full || (self.open[index].count != 0 && self.open[index].channels != channels) {
-            self.close(kind);
+        if let Some(chunk) = self.open[index].and_then(|slot| self.pool.get(usize::from(slot))) {
+            let full = usize::from(chunk.len) + item.len() > STREAM_DATA;
+            if full || chunk.channels != channels {
+                self.close(kind);
+            }
         }
-        let chunk = &mut self.open[index];
-        if chunk.count == 0 {
-            *chunk = StreamChunk {
-                kind,
-                channels,
-                subscription: self.subscription,
-                first: self.next[index],
-                t_samples,
-                ..StreamChunk::default()
-            };
+        let number = self.next[index];
+        self.next[index] += 1;
+        if self.open[index].is_none() {
+            // Without a free one the item is lost, and the next one's number tells.
+            let slot = self.free.trailing_zeros();
+            let Some(chunk) = self.pool.get_mut(slot as usize) else { return };
+            self.free &= !(1 << slot);
+            self.open[index] = Some(slot as u8);
+            (chunk.kind, chunk.channels, chunk.subscription) = (kind, channels, self.subscription);
+            (chunk.first, chunk.t_samples, chunk.count, chunk.len) = (number, t_samples, 0, 0);
+            chunk.data = [0; STREAM_DATA];
         }
+        let Some(chunk) = self.open[index].and_then(|slot| self.pool.get_mut(usize::from(slot))) else { return };
         let at = usize::from(chunk.len);
         if let Some(room) = chunk.data.get_mut(at..at + item.len()) {
             room.copy_from_slice(item);
             chunk.len += item.len() as u16;
             chunk.count += 1;
         }
-        self.next[index] += 1;
     }
 
-    /// Moves the open chunk to the queue; when that is full it is lost, and the next one's number tells.
+    /// Moves the open chunk to those that wait.
     fn close(&mut self, kind: StreamKind) {
-        let chunk = core::mem::take(&mut self.open[kind as usize]);
-        if chunk.count != 0 && self.len < QUEUE {
-            self.queue[(self.head + self.len) % QUEUE] = chunk;
+        if let (Some(slot), Some(place)) = (self.open[kind as usize].take(), self.queue.get_mut(self.len)) {
+            *place = slot;
             self.len += 1;
         }
     }
@@ -170,11 +189,11 @@ mod tests {
         assert!(!s.ready(), "nobody subscribed");
         s.subscribe(7, StreamKind::Raw.bit());
         let per_chunk = (STREAM_DATA / 21) as u64;
-        // Six chunks' worth: four wait, two are lost.
+        // Six chunks' worth and one more: five wait, the sixth is lost.
         for t in 0..6 * per_chunk + 1 {
             s.raw(100 + t, &[-2, 1 << 22, 0, 0, 0, 0, -(1 << 23)]);
         }
-        for n in 0..4 {
+        for n in 0..POOL as u64 {
             let chunk = s.take().unwrap();
             assert_eq!((chunk.subscription, chunk.first, chunk.t_samples), (7, n * per_chunk, 100 + n * per_chunk));
             assert_eq!(u64::from(chunk.count), per_chunk);
@@ -182,9 +201,9 @@ mod tests {
             assert_eq!(chunk.bytes()[18..21], [0, 0, 0x80]);
         }
         assert!(s.take().is_none());
-        for t in 0..per_chunk {
+        for t in 0..=per_chunk {
             s.raw(900 + t, &[0; CHANNELS]);
         }
-        assert_eq!(s.take().unwrap().first, 6 * per_chunk, "the jump shows the loss");
+        assert_eq!(s.take().unwrap().first, 6 * per_chunk + 1, "the jump shows the loss");
     }
 }

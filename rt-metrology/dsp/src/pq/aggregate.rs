@@ -13,22 +13,17 @@ pub const SHORT_WINDOWS: u32 = 15;
 /// Ten-minute values in two hours.
 pub const TWO_HOURS: i64 = 12;
 
-/// Bytes of one [`Mean`] of `n` values: sum (f64) and count (u32, padded) of each, and the state.
+/// Bytes of one [`Mean`] of `n` values: sum (f64) and count (u16) of each, and the state.
 pub const fn mean_bytes(n: usize) -> usize {
-    16 * n + 16
-}
-
-/// One value over an interval.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sum {
-    squares: f64,
-    count: u32,
+    10 * n + 16
 }
 
 /// Sums of squares of `N` values.
 #[derive(Clone, Copy, Debug)]
 pub struct Mean<const N: usize> {
-    sums: [Sum; N],
+    squares: [f64; N],
+    /// Ten minutes have at most 3450 windows (69 Hz).
+    counts: [u16; N],
     parts: u32,
     flagged: bool,
 }
@@ -42,18 +37,19 @@ impl<const N: usize> Default for Mean<N> {
 impl<const N: usize> Mean<N> {
     /// Nothing.
     pub const fn new() -> Mean<N> {
-        Mean { sums: [Sum { squares: 0.0, count: 0 }; N], parts: 0, flagged: false }
+        Mean { squares: [0.0; N], counts: [0; N], parts: 0, flagged: false }
     }
 
     /// Adds a part.
     pub fn add(&mut self, values: &[Option<f32>; N], flagged: bool) {
         self.parts += 1;
         self.flagged |= flagged;
-        for (sum, value) in self.sums.iter_mut().zip(values) {
-            if let Some(value) = *value {
+        for ((sum, count), value) in self.squares.iter_mut().zip(&mut self.counts).zip(values) {
+            // A clock that stands still or is set back makes an interval longer: it goes on without more values.
+            if let (Some(value), Some(more)) = (*value, count.checked_add(1)) {
                 // Double precision: 3000 windows of single precision would cost 1e-4.
-                sum.squares += f64::from(value) * f64::from(value);
-                sum.count += 1;
+                *sum += f64::from(value) * f64::from(value);
+                *count = more;
             }
         }
     }
@@ -66,8 +62,8 @@ impl<const N: usize> Mean<N> {
     /// What it is, numbered `interval`; and begins anew.
     pub fn take(&mut self, interval: i64) -> Aggregate<N> {
         let mut out = Aggregate { interval, values: [None; N], parts: self.parts, flagged: self.flagged };
-        for (value, sum) in out.values.iter_mut().zip(&self.sums) {
-            *value = (sum.count > 0).then(|| sqrt((sum.squares / f64::from(sum.count)) as f32));
+        for (value, (sum, &count)) in out.values.iter_mut().zip(self.squares.iter().zip(&self.counts)) {
+            *value = (count > 0).then(|| sqrt((sum / f64::from(count)) as f32));
         }
         *self = Mean::new();
         out

@@ -12,8 +12,11 @@ use crate::design::CHANNELS;
 const FINE: usize = 16;
 /// Coefficients on each side of the filter from 32 to 16 kS/s. Transition 3450 to 12 550 of 32 000 Hz: 81 dB for 19.
 const COARSE: usize = 5;
-/// Inputs kept: a power of two that holds 63 taps.
-const LINE: usize = 64;
+/// Inputs kept for each filter: powers of two that hold 63 and 19 taps.
+const FINE_LINE: usize = 64;
+const COARSE_LINE: usize = 32;
+/// Bytes of a [`Decimator`], a test holds it to this.
+pub const DECIMATOR_BYTES: usize = (FINE_LINE + COARSE_LINE) * CHANNELS * 4 + 16;
 
 static FINE_TAPS: [f32; FINE] = half_band(7.86);
 static COARSE_TAPS: [f32; COARSE] = half_band(7.86);
@@ -45,30 +48,30 @@ pub type Frame = [f32; CHANNELS];
 
 /// One octave.
 #[derive(Clone, Debug)]
-struct HalfBand {
+struct HalfBand<const LINE: usize> {
     line: [Frame; LINE],
     inputs: u32,
 }
 
-impl HalfBand {
-    const fn new() -> HalfBand {
+impl<const LINE: usize> HalfBand<LINE> {
+    const fn new() -> HalfBand<LINE> {
         HalfBand { line: [[0.0; CHANNELS]; LINE], inputs: 0 }
     }
 
     /// Takes a sample; gives one for every second.
     #[inline]
     fn push<const K: usize>(&mut self, frame: Frame, taps: &[f32; K]) -> Option<Frame> {
-        const MASK: usize = LINE - 1;
+        let mask = LINE - 1;
         let now = self.inputs as usize;
-        self.line[now & MASK] = frame;
+        self.line[now & mask] = frame;
         self.inputs = self.inputs.wrapping_add(1);
         if now & 1 == 0 {
             return None;
         }
         let centre = now.wrapping_sub(2 * K - 1);
-        let mut out = self.line[centre & MASK].map(|v| 0.5 * v);
+        let mut out = self.line[centre & mask].map(|v| 0.5 * v);
         for (k, tap) in taps.iter().enumerate() {
-            let (before, after) = (centre.wrapping_sub(2 * k + 1) & MASK, centre.wrapping_add(2 * k + 1) & MASK);
+            let (before, after) = (centre.wrapping_sub(2 * k + 1) & mask, centre.wrapping_add(2 * k + 1) & mask);
             for (c, out) in out.iter_mut().enumerate() {
                 *out += tap * (self.line[before][c] + self.line[after][c]);
             }
@@ -81,8 +84,8 @@ impl HalfBand {
 #[derive(Clone, Debug)]
 pub struct Decimator {
     octaves: u32,
-    coarse: HalfBand,
-    fine: HalfBand,
+    coarse: HalfBand<COARSE_LINE>,
+    fine: HalfBand<FINE_LINE>,
 }
 
 impl Default for Decimator {
@@ -129,7 +132,7 @@ impl Decimator {
     }
 }
 
-const _: () = assert!(4 * FINE - 1 <= LINE && 4 * COARSE - 1 <= LINE && (COARSE - 1).is_multiple_of(2));
+const _: () = assert!(4 * FINE - 1 <= FINE_LINE && 4 * COARSE - 1 <= COARSE_LINE && (COARSE - 1).is_multiple_of(2));
 
 #[cfg(test)]
 mod tests {
@@ -165,6 +168,11 @@ mod tests {
             }
             assert!(deviation(octaves, 3450.0) < 3e-3, "{octaves}: {:e}", deviation(octaves, 3450.0));
         }
+    }
+
+    #[test]
+    fn size() {
+        assert!(size_of::<Decimator>() <= DECIMATOR_BYTES, "{}", size_of::<Decimator>());
     }
 
     #[test]

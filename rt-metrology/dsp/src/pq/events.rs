@@ -16,7 +16,7 @@ pub const VOLTAGES: usize = 3;
 /// have nominal length, which costs 1 % of accuracy at 1 % off the nominal frequency; to be blind would cost more.
 pub const WARM_UP: u32 = 2;
 /// Bits of the voltage channels in a channel mask.
-const VOLTAGE_MASK: u8 = (1 << VOLTAGES) - 1;
+pub(super) const VOLTAGE_MASK: u8 = (1 << VOLTAGES) - 1;
 
 /// Thresholds in parts per thousand of the nominal (declared) voltage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +77,37 @@ pub struct Event {
     pub steady_mv: u32,
 }
 
+impl Event {
+    /// The cell of EN 50160's tables that an event which is over counts in: `A1` to `X5` for a dip by its residual voltage
+    /// (90, 80, 70, 40, 5 %) and its length (200 ms, 500 ms, 1 s, 5 s, 60 s), `S1` to `T3` for a swell (from 120 %; below)
+    /// by its length (500 ms, 5 s, 60 s). None for what lasts longer, and for other kinds.
+    pub fn cell(&self, nominal_mv: u32, rate_hz: u32) -> Option<&'static str> {
+        const DIPS: [[&str; 5]; 5] = [
+            ["A1", "A2", "A3", "A4", "A5"],
+            ["B1", "B2", "B3", "B4", "B5"],
+            ["C1", "C2", "C3", "C4", "C5"],
+            ["D1", "D2", "D3", "D4", "D5"],
+            ["X1", "X2", "X3", "X4", "X5"],
+        ];
+        const SWELLS: [[&str; 3]; 2] = [["S1", "S2", "S3"], ["T1", "T2", "T3"]];
+        let ms = self.duration?.saturating_mul(1000) / u64::from(rate_hz.max(1));
+        let percent = u64::from(self.extreme_mv) * 100;
+        let at_least = |limit: u64| percent >= limit * u64::from(nominal_mv);
+        let place = |limits: &[u64]| limits.iter().position(|limit| ms <= *limit);
+        match self.kind {
+            Kind::Dip => {
+                let row = [80, 70, 40, 5].iter().position(|limit| at_least(*limit)).unwrap_or(4);
+                DIPS[row].get(place(&[200, 500, 1000, 5000, 60_000])?).copied()
+            }
+            Kind::Swell => SWELLS[usize::from(!at_least(120))].get(place(&[500, 5000, 60_000])?).copied(),
+            _ => None,
+        }
+    }
+}
+
 /// Follows one kind.
 #[derive(Clone, Copy, Debug)]
-struct Watch {
+pub(super) struct Watch {
     kind: Kind,
     /// Beyond this it begins, and back inside this it ends, mV.
     begin_mv: u32,
@@ -88,16 +116,16 @@ struct Watch {
 }
 
 impl Watch {
-    const fn new(kind: Kind) -> Watch {
+    pub(super) const fn new(kind: Kind) -> Watch {
         Watch { kind, begin_mv: 0, end_mv: 0, open: None }
     }
 
-    fn set(&mut self, begin_mv: u32, end_mv: u32) {
+    pub(super) fn set(&mut self, begin_mv: u32, end_mv: u32) {
         (self.begin_mv, self.end_mv, self.open) = (begin_mv, end_mv, None);
     }
 
     /// A value of all channels in `mask`. Gives what began or ended.
-    fn step(&mut self, start: u64, rms: &[u32; VOLTAGES], mask: u8) -> Option<Event> {
+    pub(super) fn step(&mut self, start: u64, rms: &[u32; VOLTAGES], mask: u8) -> Option<Event> {
         let (mut beyond, mut back) = (0, 0);
         let (mut lowest, mut highest) = (u32::MAX, 0);
         for (k, &u) in rms.iter().enumerate().filter(|(k, _)| mask >> k & 1 != 0) {
@@ -323,6 +351,28 @@ mod tests {
             "an interruption is the core of a dip"
         );
         assert_eq!(ended(&[[100.0, 4.0, 3.0], [100.0; 3]], 1), [], "missing channels do not count");
+    }
+
+    #[test]
+    fn en_50160_cells_by_depth_and_length() {
+        let cell = |kind, percent: u32, ms: u64| {
+            let duration = Some(ms * 8);
+            let event = Event { kind, channels: 1, start: 0, duration, extreme_mv: percent * 2300, steady_mv: 0 };
+            event.cell(230_000, 8000)
+        };
+        let dips =
+            [(85, 10, "A1"), (80, 200, "A1"), (79, 201, "B2"), (70, 500, "B2"), (69, 1000, "C3"), (40, 1001, "C4")];
+        let deep = [(39, 5000, "D4"), (5, 5001, "D5"), (4, 60_000, "X5"), (0, 100, "X1")];
+        for (percent, ms, name) in dips.into_iter().chain(deep) {
+            assert_eq!(cell(Kind::Dip, percent, ms), Some(name), "{percent} % for {ms} ms");
+        }
+        for (percent, ms, name) in [(120, 500, "S1"), (119, 501, "T2"), (130, 60_000, "S3"), (111, 10, "T1")] {
+            assert_eq!(cell(Kind::Swell, percent, ms), Some(name), "{percent} % for {ms} ms");
+        }
+        assert_eq!((cell(Kind::Dip, 50, 60_001), cell(Kind::Swell, 120, 60_001)), (None, None));
+        assert_eq!((cell(Kind::Interruption, 1, 500), cell(Kind::Rapid, 6, 0)), (None, None));
+        let open = Event { kind: Kind::Dip, channels: 1, start: 0, duration: None, extreme_mv: 0, steady_mv: 0 };
+        assert_eq!(open.cell(230_000, 8000), None);
     }
 
     #[test]

@@ -297,6 +297,13 @@ impl Flicker {
         value
     }
 
+    /// As after ten minutes of a constant sensation.
+    #[cfg(test)]
+    pub(super) fn fill(&mut self, pinst: f32) {
+        let count = 600 * CLASSIFIED_RATE as u16;
+        (self.classified, self.classes[class(pinst)]) = (u32::from(count), count);
+    }
+
     /// The formula of block 5 over what is classified so far.
     fn severity(&self) -> f32 {
         let mut sum = 0.0;

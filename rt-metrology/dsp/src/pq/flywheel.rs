@@ -15,6 +15,7 @@ use super::math::{Complex, sqrt};
 use crate::design::POSITION_BITS;
 use crate::half_cycle::HalfValues;
 use crate::nco::angle;
+use crate::tracker::comb_samples;
 
 /// Crossings in a row at the wrong place until the wheel is moved there: 16 half-cycles are longer than the tracker's
 /// filters shake (its lock takes four periods) and shorter than the second in which steadiness is judged.
@@ -55,6 +56,8 @@ pub struct Flywheel {
     /// Delay of the tracker, Q32 turns, at the period `lag_of`.
     lag: u32,
     lag_of: i64,
+    /// Samples by which what the tracker's filter subtracts is late.
+    comb: u32,
 
     newest: [i64; VOLTAGES],
     sum: [u64; VOLTAGES],
@@ -77,6 +80,7 @@ impl Flywheel {
             before: 0,
             lag: 0,
             lag_of: 0,
+            comb: 80,
             newest: [0; VOLTAGES],
             sum: [0; VOLTAGES],
             begin: [0; VOLTAGES],
@@ -88,7 +92,8 @@ impl Flywheel {
     /// Begins anew.
     pub fn restart(&mut self, rate_hz: u32, f_nominal: u8) {
         let half = (i64::from(rate_hz) << POSITION_BITS) / (2 * i64::from(f_nominal.max(1)));
-        *self = Flywheel { rate_hz: rate_hz as f32, half, remaining: half, ..Flywheel::new() };
+        let comb = comb_samples(rate_hz, f_nominal);
+        *self = Flywheel { rate_hz: rate_hz as f32, half, remaining: half, comb, ..Flywheel::new() };
     }
 
     /// A half-cycle of the tracker that ended `values.fraction` after the newest sample.
@@ -99,7 +104,7 @@ impl Flywheel {
         }
         let half = (values.length as i64 + before) / 2;
         if (self.lag_of - half).abs() > half >> 10 {
-            (self.lag, self.lag_of) = (tracker_lag(self.rate_hz, half), half);
+            (self.lag, self.lag_of) = (tracker_lag(self.rate_hz, self.comb, half), half);
         }
         // The true crossing was `lag` of a period (two halves) ago; the wheel has one at every half.
         let ago = (i128::from(self.lag) * i128::from(2 * half)) >> 32;
@@ -166,26 +171,20 @@ fn edge(fraction: i64, a: i64, b: i64) -> i64 {
 }
 
 /// By which angle (2^-32 turn) the tracker's filters delay a fundamental of half period `half` (Q24 samples).
-fn tracker_lag(rate_hz: f32, half: i64) -> u32 {
+/// `comb` is [`comb_samples`].
+fn tracker_lag(rate_hz: f32, comb: u32, half: i64) -> u32 {
     // 2^31 of Q32 turns in a half-cycle.
     let turns = ((1_u64 << (31 + POSITION_BITS)) / half.max(1) as u64) as u32;
     let octave = ((rate_hz / 8000.0) as u32).max(1).ilog2();
     let back = Complex::turned(turns.wrapping_neg());
     // One pole: a / (1 − (1 − a) z⁻¹); its delay is the angle of the denominator.
-    let delay = |shift: u32| {
-        let keep = 1.0 - 1.0 / (1_u32 << shift) as f32;
-        let denominator = Complex::new(1.0 - keep * back.re, -keep * back.im);
-        const SCALE: f32 = (1 << 28) as f32;
-        (denominator, angle((denominator.re * SCALE) as i128, (denominator.im * SCALE) as i128) as u32)
-    };
-    let (_, low) = delay(5 + octave);
-    let (denominator, _) = delay(9 + octave);
-    // What is left of the signal less its mean: 1 − a/D = (D − a)/D.
-    let a = 1.0 / (1_u32 << (9 + octave)) as f32;
-    let rest = Complex::new(denominator.re - a, denominator.im) * denominator.conj();
+    let keep = 1.0 - 1.0 / (1_u32 << (5 + octave)) as f32;
+    let denominator = Complex::new(1.0 - keep * back.re, -keep * back.im);
     const SCALE: f32 = (1 << 28) as f32;
-    let lead = angle((rest.re * SCALE) as i128, (rest.im * SCALE) as i128) as u32;
-    low.wrapping_mul(3).wrapping_sub(lead)
+    let low = angle((denominator.re * SCALE) as i128, (denominator.im * SCALE) as i128) as u32;
+    // 1 − z⁻ᴺ = z^(−N/2) · 2j·sin(Nω/2): half of the comb's delay, less a quarter of a turn.
+    let late = ((u64::from(comb) * u64::from(turns)) / 2) as u32;
+    low.wrapping_mul(3).wrapping_add(late).wrapping_sub(1 << 30)
 }
 
 #[cfg(test)]

@@ -19,16 +19,21 @@
 //! | file | clause |
 //! |---|---|
 //! | `windows.rs`, `aggregate.rs` | 4-30 4.4 basic windows, 4.5 aggregation and resynchronisation, 4.7 flagging |
+//! | `mod.rs` | 4-30 5.2 voltage, 5.12 under- and overdeviation, 5.13 current |
 //! | `frequency.rs` | 4-30 5.1 |
 //! | `flicker.rs` | 4-30 5.3, 4-15 |
 //! | `flywheel.rs`, `events.rs`, `rapid.rs` | 4-30 3.22 Urms(1/2), 5.4 dips and swells, 5.5 interruptions, 5.11 rapid voltage changes |
 //! | `symmetry.rs` | 4-30 5.7 |
 //! | `harmonics.rs` | 4-30 5.8 harmonics, 5.9 interharmonics, 5.10 signalling; 4-7 |
+//! | `bands.rs` | 4-7 annex B: 2 to 9 kHz in bands of 200 Hz, at 32 kS/s |
+//! | `counters.rs` | EN 50160: how often a limit was passed |
 //!
 //! It keeps: every voltage event is told at its begin and at its end; what cannot be computed is absent. It refuses
 //! windows without a tracked frequency (no spectrum, RMS only) and windows longer than the ring.
 
 pub mod aggregate;
+pub mod bands;
+pub mod counters;
 pub mod decimate;
 pub mod events;
 pub mod fft;
@@ -36,6 +41,7 @@ pub mod flicker;
 pub mod flywheel;
 pub mod frequency;
 pub mod harmonics;
+mod kept;
 pub mod math;
 pub mod rapid;
 pub mod resample;
@@ -46,8 +52,10 @@ pub mod windows;
 use crate::design::{BASE_DELAY, CHANNELS, PHASES, POSITION_BITS};
 use crate::half_cycle::HalfCycle;
 use aggregate::{Aggregate, Aggregator, mean_bytes};
+use bands::{BANDS_BYTES, Bands, Emission};
+use counters::{Counters, Counting, Limits};
 use decimate::Decimator;
-use events::{Event, Events, Kind, Thresholds, VOLTAGES};
+use events::{Event, Events, Kind, Thresholds, VOLTAGE_MASK, VOLTAGES};
 use flicker::{FLICKER_BYTES, Flicker, Lamp};
 use flywheel::{Cycle, Flywheel};
 use frequency::{Counter, TenSeconds};
@@ -59,7 +67,7 @@ use spectrum::{Progress, Spectrum, Summary};
 use windows::{Closed, Windows};
 
 /// Values of a window that are aggregated.
-pub const VALUES: usize = 15;
+pub const VALUES: usize = 21;
 /// The values of a window or an interval; see [`Value`] for their places.
 pub type Values = [Option<f32>; VALUES];
 
@@ -79,6 +87,18 @@ pub enum Value {
     ThdU = 9,
     /// Distortion of the current of L1; L2 and L3 follow.
     ThdI = 12,
+    /// RMS voltage of L1, at most the declared one, V: the underdeviation ([`deviation`]) of what is aggregated of it. L2
+    /// and L3 follow.
+    Under = 15,
+    /// RMS voltage of L1, at least the declared one, V: the overdeviation. L2 and L3 follow.
+    Over = 18,
+}
+
+/// Under- or overdeviation (IEC 61000-4-30 5.12) of an aggregated [`Value::Under`] or [`Value::Over`], of the declared
+/// voltage; both are positive or zero.
+pub fn deviation(value: f32, declared: f32) -> f32 {
+    let off = (value - declared) / declared;
+    if off < 0.0 { -off } else { off }
 }
 
 /// Ten-minute intervals in the two hours of a long-term flicker severity.
@@ -88,8 +108,8 @@ const TEN_MINUTES_US: i64 = 600_000_000;
 /// Windows that have ended and wait for their spectrum and for the events around their end: one, and another one that
 /// a ten-minute tick overtook and that ends a cycle later.
 const WAITING: usize = 2;
-/// Half-cycles after a start in which no window begins: the tracker's high-pass (2.5 Hz) needs 0.4 s until a window of its
-/// crossings is right to 1e-5.
+/// Half-cycles after a start in which no window begins: far more than the tracker's filter (80 ms) needs until a window
+/// of its crossings is right to 1e-5.
 const START_HALVES: u32 = 40;
 /// Half-cycles after its end until it is known whether an event touched a window: events are stamped with the begin of
 /// the cycle that told.
@@ -97,16 +117,19 @@ const SETTLED_HALVES: u32 = 2;
 /// Notices that one half-cycle can bring: three kinds of events, a rapid change of each voltage, frequency, two kinds of
 /// flicker, and four aggregates make 13. They are to be fetched after each sample; sixteen leave some air.
 pub const NOTICES: usize = 16;
+/// Bytes of a notice that may be there: the largest is an aggregate. A test holds it to this.
+const NOTICE_BYTES: usize = 8 * VALUES + 56;
 
 /// Bytes of all of it, of the coprocessor's 96 KiB: ring, transform, harmonics with the lines of a voltage, flicker,
-/// rapid changes, decimation, aggregates, notices, and 2 KiB for everything else. A test holds it to this.
+/// rapid changes, decimation, bands, aggregates, notices, and 2 KiB for everything else. A test holds it to this.
 pub const STATE_BYTES: usize = RING_BYTES
     + fft::BLOCK_BYTES
     + 2 * HARMONICS_BYTES
     + VOLTAGES * (FLICKER_BYTES + RAPID_BYTES)
-    + 2 * (64 * CHANNELS * 4 + 8)
+    + decimate::DECIMATOR_BYTES
+    + BANDS_BYTES
     + 4 * (mean_bytes(VALUES) + 8)
-    + NOTICES * 176
+    + NOTICES * NOTICE_BYTES
     + 2048;
 
 /// Level of aggregation.
@@ -173,6 +196,8 @@ pub struct Done {
     pub channel: Option<usize>,
     /// [`PowerQuality::window`] is new.
     pub window: bool,
+    /// [`PowerQuality::bands`] is new.
+    pub bands: bool,
     /// Notices wait in [`PowerQuality::notice`].
     pub notices: bool,
 }
@@ -193,6 +218,7 @@ pub struct PowerQuality {
     ring: Ring,
     decimator: Decimator,
     spectrum: Spectrum,
+    bands: Bands,
     windows: Windows,
     waiting: [Option<Waiting>; WAITING],
     window: Option<Window>,
@@ -206,10 +232,13 @@ pub struct PowerQuality {
     long_flicker: [(f32, u8); VOLTAGES],
     long_flagged: bool,
     frequency: Counter,
+    counting: Counting,
     aggregator: Aggregator<VALUES>,
     notices: [Option<Notice>; NOTICES],
     notices_lost: u32,
     channels: u8,
+    /// Declared voltage, V.
+    declared: f32,
     half_cycles_per_second: u32,
     /// Half-cycles until windows begin.
     start_halves: u32,
@@ -232,6 +261,7 @@ impl PowerQuality {
             ring: Ring::new(),
             decimator: Decimator::new(),
             spectrum: Spectrum::new(),
+            bands: Bands::new(),
             windows: Windows::new(),
             waiting: [None; WAITING],
             window: None,
@@ -244,10 +274,12 @@ impl PowerQuality {
             long_flicker: [(0.0, 0); VOLTAGES],
             long_flagged: false,
             frequency: Counter::new(),
+            counting: Counting::new(),
             aggregator: Aggregator::new(),
             notices: [None; NOTICES],
             notices_lost: 0,
             channels: 0,
+            declared: 230.0,
             half_cycles_per_second: 100,
             start_halves: START_HALVES,
             taken: 0,
@@ -255,13 +287,20 @@ impl PowerQuality {
         }
     }
 
-    /// Begins anew for a configuration and calibration that have been checked, with the usual thresholds.
+    /// Begins anew for a configuration and calibration that have been checked, with the usual thresholds. The
+    /// occurrence counters go on.
     pub fn configure(&mut self, config: &MeterConfig, calibration: &Calibration) {
-        self.configure_with(config, calibration, &Thresholds::USUAL);
+        self.configure_with(config, calibration, &Thresholds::USUAL, &Limits::USUAL);
     }
 
-    /// See [`PowerQuality::configure`]; with other thresholds.
-    pub fn configure_with(&mut self, config: &MeterConfig, calibration: &Calibration, thresholds: &Thresholds) {
+    /// See [`PowerQuality::configure`]; with other thresholds of events and other limits of the counters.
+    pub fn configure_with(
+        &mut self,
+        config: &MeterConfig,
+        calibration: &Calibration,
+        thresholds: &Thresholds,
+        limits: &Limits,
+    ) {
         let octaves = (config.rate_hz / 8000).max(1).ilog2();
         self.ring.clear();
         self.decimator.restart(octaves);
@@ -277,9 +316,12 @@ impl PowerQuality {
         (self.flicker_interval, self.flicker_flagged) = (None, false);
         (self.long_flicker, self.long_flagged) = ([(0.0, 0); VOLTAGES], false);
         self.frequency.restart();
+        self.counting.configure(config, limits);
         self.aggregator.restart();
         (self.waiting, self.window, self.notices) = ([None; WAITING], None, [None; NOTICES]);
         self.channels = crate::measured_channels(config);
+        self.declared = config.u_nominal_mv as f32 / 1e3;
+        self.bands.configure(config.rate_hz, self.channels);
         self.half_cycles_per_second = 2 * u32::from(config.f_nominal);
         (self.start_halves, self.taken, self.clock) = (START_HALVES, 0, 0);
     }
@@ -291,6 +333,7 @@ impl PowerQuality {
 
     /// Takes the corrected samples of the engine's last step ([`crate::Metrology::samples`]) and the half-cycle that it
     /// ended. `grid` is meter time.
+    #[inline(never)] // its stack is not needed while a window closes
     pub fn push(&mut self, y: &[i32; CHANNELS], half: Option<&HalfCycle>, grid: &Grid) -> Done {
         let mut done = Done::default();
         if let Some(half) = half {
@@ -322,9 +365,12 @@ impl PowerQuality {
                 Progress::Lost => self.spectrum_over(None),
                 Progress::Idle | Progress::Working => {}
             }
-            if !self.spectrum.busy() {
+            if !self.spectrum.busy() && self.waiting.iter().flatten().any(|w| w.in_work) {
                 self.spectrum_over(Some(*self.spectrum.summary()));
             }
+        }
+        if self.bands.running() {
+            done.bands = self.spectrum.serve(&mut self.bands, y);
         }
         done.window = self.finish_window();
         done.notices = self.notices[0].is_some();
@@ -338,9 +384,25 @@ impl PowerQuality {
         }
     }
 
+    /// The occurrence counters.
+    pub fn counters(&self) -> &Counters {
+        self.counting.counters()
+    }
+
+    /// Goes on from stored occurrence counters.
+    pub fn restore_counters(&mut self, counters: &Counters) {
+        self.counting.restore(counters);
+    }
+
     /// The harmonics that were made last.
     pub fn harmonics(&self) -> &Harmonics {
         self.spectrum.harmonics()
+    }
+
+    /// The bands from 2 to 9 kHz that were measured last; channels take turns. `None` before the first, and at rates that
+    /// do not reach them.
+    pub fn bands(&self) -> Option<&Emission> {
+        self.bands.last()
     }
 
     /// The last complete window.
@@ -364,7 +426,11 @@ impl PowerQuality {
     pub fn close(&mut self, end: u64) {
         let notices = &mut self.notices;
         let lost = &mut self.notices_lost;
-        self.events.close(end.saturating_sub(u64::from(BASE_DELAY)), |event| tell(notices, lost, Notice::Event(event)));
+        let counting = &mut self.counting;
+        self.events.close(end.saturating_sub(u64::from(BASE_DELAY)), |event| {
+            counting.event(&event);
+            tell(notices, lost, Notice::Event(event));
+        });
     }
 
     fn half_cycle(&mut self, half: &HalfCycle, grid: &Grid) {
@@ -383,6 +449,7 @@ impl PowerQuality {
         // The boundary lies between the sample before the one that is being taken and this one.
         let position = (t.saturating_sub(1), values.fraction);
         if let Some(f) = self.frequency.step(position, values.rising, values.synchronous, grid) {
+            self.counting.frequency(&f);
             tell(notices, lost, Notice::Frequency(f));
         }
         for waiting in self.waiting.iter_mut().flatten() {
@@ -411,18 +478,22 @@ impl PowerQuality {
         let rms_mv = cycle.rms.map(|rms| (rms * unit + 0.5) as u32);
         let (notices, lost) = (&mut self.notices, &mut self.notices_lost);
         let mut any = false;
+        let counting = &mut self.counting;
         let watched = self.events.step(start, &rms_mv, self.channels, |event| {
             any = true;
+            counting.event(&event);
             tell(notices, lost, Notice::Event(event));
         });
         self.flicker_flagged |= any || self.events.under_way();
         if !watched {
             return;
         }
+        counting.cycle(start, &rms_mv, self.channels & VOLTAGE_MASK);
         for (k, rapid) in self.rapid.iter_mut().enumerate() {
             if self.channels & (1 << k) != 0
                 && let Some(event) = rapid.step(1 << k, start, rms_mv[k])
             {
+                counting.event(&event);
                 tell(notices, lost, Notice::Event(event));
             }
         }
@@ -467,6 +538,10 @@ impl PowerQuality {
         for (k, rms) in closed.rms.iter().enumerate().filter(|(k, _)| self.channels & (1 << k) != 0) {
             values[Value::U as usize + k] = Some(rms * self.spectrum.count_unit(k));
         }
+        for k in 0..PHASES {
+            values[Value::Under as usize + k] = values[Value::U as usize + k].map(|u| u.min(self.declared));
+            values[Value::Over as usize + k] = values[Value::U as usize + k].map(|u| u.max(self.declared));
+        }
         if let Some(summary) = &waiting.summary {
             for k in 0..PHASES {
                 values[Value::ThdU as usize + k] = summary.thd[k];
@@ -476,6 +551,9 @@ impl PowerQuality {
             values[Value::U0 as usize] = summary.symmetry.and_then(|s| s.u0);
         }
         let done = self.aggregator.add(closed.interval, &values, flagged);
+        if let Some(ten) = &done.ten_minutes {
+            self.counting.ten_minutes(ten);
+        }
         let levels = [
             (Level::Short, done.short[0]),
             (Level::Short, done.short[1]),
@@ -534,9 +612,45 @@ mod tests {
     #[test]
     fn state_fits_beside_the_rest_of_the_coprocessor() {
         // What a 64-bit host adds in padding is below the 2 KiB of air, so the bound holds on both.
+        std::eprintln!("{} of {STATE_BYTES} bytes", size_of::<PowerQuality>());
         assert!(size_of::<PowerQuality>() <= STATE_BYTES, "{} of {STATE_BYTES}", size_of::<PowerQuality>());
         const { assert!(STATE_BYTES <= 76 * 1024) };
-        assert!(size_of::<Option<Notice>>() <= 176);
+        assert!(size_of::<Option<Notice>>() <= NOTICE_BYTES);
+    }
+
+    #[test]
+    fn iec_61000_4_15_5_7_3_long_term_severity_needs_twelve_intervals_of_two_hours() {
+        let mut pq = PowerQuality::new();
+        pq.configure(&MeterConfig::default(), &Calibration::default());
+        // Begins in the last quarter of two hours. L2 lacks one of the twelve that follow.
+        let mut told = std::vec::Vec::new();
+        for interval in 9..=25 {
+            pq.flicker_interval(interval);
+            pq.flicker_flagged = interval == 14;
+            for (k, flicker) in pq.flicker.iter_mut().enumerate() {
+                if (interval, k) != (20, 1) {
+                    flicker.fill(if interval == 15 { 8.0 } else { 1.0 });
+                }
+            }
+            told.extend(core::iter::from_fn(|| pq.notice()));
+        }
+        let short: std::vec::Vec<_> = told
+            .iter()
+            .filter_map(|n| match n {
+                Notice::Flicker { interval, pst, flagged } => Some((*interval, *pst, *flagged)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(short.iter().map(|s| s.0).collect::<std::vec::Vec<_>>(), (9..25).collect::<std::vec::Vec<_>>());
+        assert!(short.iter().all(|s| s.2 == (s.0 == 14) && s.1[1].is_some() == (s.0 != 20)));
+        let (steady, strong) = (short[0].1[0].unwrap(), short[6].1[0].unwrap());
+        let long: std::vec::Vec<_> = told.iter().filter(|n| matches!(n, Notice::LongFlicker { .. })).collect();
+        let Notice::LongFlicker { interval: 1, plt: [Some(first), None, Some(third)], flagged: true } = long[1] else {
+            panic!("{long:?}")
+        };
+        let cubic = math::cbrt((11.0 * steady.powi(3) + strong.powi(3)) / 12.0);
+        assert!((first - cubic).abs() < 1e-3 && first == third && long.len() == 2, "{long:?}");
+        assert!(matches!(long[0], Notice::LongFlicker { interval: 0, plt: [None, None, None], flagged: false }));
     }
 
     #[test]

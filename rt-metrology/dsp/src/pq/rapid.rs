@@ -74,6 +74,11 @@ impl Rapid {
         (self.filled, self.at, self.steady, self.change) = (0, 0, false, None);
     }
 
+    /// Where the change that is under way began.
+    pub fn under_way(&self) -> Option<u64> {
+        self.change.map(|change| change.start)
+    }
+
     /// Mean of the last second, mV, and the largest distance from it.
     fn steadiness(&self) -> (u32, u32) {
         let values = || self.values[..self.count as usize].iter().map(|v| v.0);

@@ -7,6 +7,7 @@
 //! The engine's delay of a current against its voltage is an interpolation of six taps, which weakens high orders (3 % at
 //! order 40 in the worst case). Its response is known, and each order is corrected by it.
 
+use super::bands::Bands;
 use super::fft::{Block, PASSES, POINTS, pass};
 use super::harmonics::{HarmonicPower, Harmonics, ORDERS, signalling};
 use super::math::Complex;
@@ -180,6 +181,22 @@ impl Spectrum {
             self.summary = Summary::default();
         }
         free
+    }
+
+    /// Hands a sample of every channel to the bands above the harmonics, which use the same block. They give way to a
+    /// window that is in work. True when a measurement of theirs is complete.
+    pub fn serve(&mut self, bands: &mut Bands, y: &[i32; CHANNELS]) -> bool {
+        if self.busy() {
+            bands.give_way();
+            return false;
+        }
+        let channel = bands.channel().min(CHANNELS - 1);
+        let (unit, delay, rate_hz) = (self.count_unit(channel), &self.delay[channel], self.rate_hz);
+        let response = |hz: u32| match delay {
+            None => 1.0,
+            Some(delay) => delay.correction((hz as f32 / rate_hz * 4_294_967_296.0) as u32).abs(),
+        };
+        bands.push(y[channel], &mut self.block, unit, response)
     }
 
     /// Whether a window is in work.

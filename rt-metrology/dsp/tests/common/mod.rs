@@ -1,7 +1,9 @@
 //! A double-precision signal generator with analytic truth. Shares nothing with the crate but the channel order.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+use metrology_dsp::energy::SUB_QUANTA;
 use metrology_dsp::{CHANNELS, Calibration, MeterConfig, Metrology, WindowEnd};
+use metrology_link::payload::EnergySet;
 use std::f64::consts::{SQRT_2, TAU};
 
 /// One sinusoid of a channel: order, RMS value, angle in degrees.
@@ -145,4 +147,32 @@ pub fn run(meter: &mut Metrology, signal: &mut Signal, seconds: f64) -> Option<W
 
 pub fn ppm(measured: f64, truth: f64, base: f64) -> f64 {
     (measured - truth) / base * 1e6
+}
+
+/// Sub-quanta per product with the default scales at 8 kS/s.
+pub const SCALE: i128 = 600_000 * 200_000_000 * 4;
+
+/// A set of counters as exact integers in sub-quanta: A+, A−, then the others.
+pub fn sub_quanta(set: &EnergySet, remainders: &[u128; 8]) -> [u128; 8] {
+    let [r1, r2, r3, r4] = set.r;
+    let counters = [set.a_plus, set.a_minus, r1, r2, r3, r4, set.e_plus, set.e_minus];
+    std::array::from_fn(|k| u128::from(counters[k]) * SUB_QUANTA + remainders[k])
+}
+
+/// Sums of `u·i` of every sample that an engine without corrections has summed: those of ten samples before.
+#[derive(Default)]
+pub struct Brute {
+    waiting: std::collections::VecDeque<[i128; 3]>,
+    pub sums: [i128; 3],
+}
+
+impl Brute {
+    pub fn push(&mut self, counts: &[i32; CHANNELS]) {
+        self.waiting.push_back(std::array::from_fn(|k| i128::from(counts[k]) * i128::from(counts[k + 3]) * 256));
+        if self.waiting.len() > 10
+            && let Some(products) = self.waiting.pop_front()
+        {
+            self.sums.iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
+        }
+    }
 }

@@ -47,16 +47,16 @@ fn a_calibration_changes_what_is_counted() {
     let mut rig = Rig::fresh();
     rig.run_ms(1500);
     let u_before = rig.cop.metrology().window().phase[0].u_mv;
-    let mut calibration = Calibration { ident: 7, ..Calibration::default() };
+    let mut calibration = Calibration { ident: 7, device_id: *b"mem-0001", ..Calibration::default() };
     calibration.channel[0].gain_q30 = (1 << 30) / 100 * 99;
-    let reply = rig.command(Command::WriteCalibration(calibration, Authority::SealOpen));
+    let reply = rig.command(Command::WriteCalibration(sign(calibration), Authority::SealOpen));
     assert_eq!(reply.status, ReplyStatus::Done);
     rig.run_ms(1500);
     let u = rig.cop.metrology().window().phase[0].u_mv;
     assert!(u.abs_diff(u_before / 100 * 99) < 50, "{u_before} to {u} mV");
     assert_eq!(rig.events_of(EventCode::CALIBRATION_WRITTEN)[0].args[1], 7);
     calibration.channel[6].phase_ns = 200_000;
-    let refused = rig.command(Command::WriteCalibration(calibration, Authority::SealOpen));
+    let refused = rig.command(Command::WriteCalibration(sign(calibration), Authority::SealOpen));
     assert_eq!((refused.status, refused.detail), (ReplyStatus::Impossible, Impossible::Phase as u32));
     assert_eq!(rig.cop.calibration().channel[6].phase_ns, 0);
 }
@@ -83,7 +83,7 @@ fn a_transaction_damaged_before_it_became_a_page_is_refused() {
     let mut down = [0; PAGE];
     rig.host.emit(&mut down);
     // Inside of the configuration, with the page's own CRC made right again.
-    down[24 + 32 + 4 + 2 + 10] ^= 1;
+    down[24 + <HostControl as metrology_link::codec::Wire>::LEN + 4 + 2 + 10] ^= 1;
     let crc = page::crc32(&down[..PAGE - 4]);
     down[PAGE - 4..].copy_from_slice(&crc.to_le_bytes());
     let up = rig.cop.exchange(&down);

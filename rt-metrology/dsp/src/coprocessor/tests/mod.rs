@@ -1,13 +1,21 @@
 //! A coprocessor on a board in memory, with a host end at its link.
 #![allow(clippy::unwrap_used)]
 
+mod calibration;
 mod commands;
+mod faults;
+mod latency;
 mod power;
+mod pulses;
 mod records;
+mod reports;
+mod samples;
 mod voltage;
+mod waveform;
 
 use std::vec::Vec;
 
+use ed25519_dalek::{Signer, SigningKey};
 use metrology_link::host::{HostEnd, Received};
 use metrology_link::payload::*;
 use metrology_link::{PAGE, Page};
@@ -22,6 +30,16 @@ pub const IMAGE_ROOM: usize = 4096;
 /// 2026-11-20 12:00:00 UTC, µs.
 pub const NOON: i64 = 1_795_176_000_000_000;
 
+/// The key of the laboratory that the board knows.
+pub fn laboratory() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+/// What the laboratory makes of a calibration.
+pub fn sign(calibration: Calibration) -> SignedCalibration {
+    SignedCalibration { calibration, signature: laboratory().sign(&calibration.signed_bytes()).to_bytes() }
+}
+
 #[derive(Clone)]
 pub struct MemBoard {
     pub nv: Vec<u8>,
@@ -33,7 +51,13 @@ pub struct MemBoard {
     pub outputs: Vec<Outputs>,
     pub frames: Vec<LcdFrame>,
     pub resets: Vec<bool>,
+    /// Pulses, levels of the resting light, and shut-downs.
+    pub given: Vec<crate::pulses::Pulse>,
+    pub light: Vec<bool>,
+    pub shut_downs: u32,
     pub factory: MeterConfig,
+    pub temperature: Option<i32>,
+    pub laboratory: Option<[u8; 32]>,
     /// The contact follows the drive.
     pub follows: bool,
     /// Memory for power quality, on a board that has it.
@@ -51,7 +75,12 @@ impl MemBoard {
             outputs: Vec::new(),
             frames: Vec::new(),
             resets: Vec::new(),
+            given: Vec::new(),
+            light: Vec::new(),
+            shut_downs: 0,
             factory: MeterConfig::default(),
+            temperature: Some(21_500),
+            laboratory: Some(laboratory().verifying_key().to_bytes()),
             follows: true,
             power_quality: None,
         }
@@ -93,7 +122,10 @@ impl Board for MemBoard {
         self.frames.push(*frame);
     }
     fn temperature_mdeg(&self) -> Option<i32> {
-        Some(21_500)
+        self.temperature
+    }
+    fn laboratory_key(&self) -> Option<[u8; 32]> {
+        self.laboratory
     }
     fn firmware_id(&self) -> [u8; 32] {
         [0xF1; 32]
@@ -106,6 +138,15 @@ impl Board for MemBoard {
     }
     fn with_power_quality<R>(&mut self, f: impl FnOnce(&mut crate::pq::PowerQuality) -> R) -> Option<R> {
         self.power_quality.as_deref_mut().map(f)
+    }
+    fn pulse(&mut self, pulse: &crate::pulses::Pulse) {
+        self.given.push(*pulse);
+    }
+    fn light_rests(&mut self, lit: bool) {
+        self.light.push(lit);
+    }
+    fn shut_down(&mut self) {
+        self.shut_downs += 1;
     }
     fn reset(&mut self, warm: bool) {
         self.resets.push(warm);
@@ -122,6 +163,8 @@ pub struct Rig {
     pub volts: f64,
     /// RMS current of all phases, A.
     pub amps: f64,
+    /// What happens to the counts on their way.
+    pub spoil: fn(&mut [i32; CHANNELS]),
     n: u64,
     /// Exchanges happen.
     pub linked: bool,
@@ -130,7 +173,13 @@ pub struct Rig {
 impl Rig {
     pub fn start(board: MemBoard, cause: ResetCause, no_init: Option<&NoInit>) -> Rig {
         let cop = Coprocessor::start(board, cause, no_init);
-        Rig { cop, host: HostEnd::new(), seen: Vec::new(), volts: 230.0, amps: 5.0, n: 0, linked: true }
+        Rig { cop, host: HostEnd::new(), seen: Vec::new(), volts: 230.0, amps: 5.0, spoil: |_| {}, n: 0, linked: true }
+    }
+
+    /// A fresh one that watches power quality.
+    pub fn watching(board: MemBoard) -> Rig {
+        let power_quality = Some(std::boxed::Box::new(crate::pq::PowerQuality::new()));
+        Rig::start(MemBoard { power_quality, ..board }, ResetCause::PowerOn, None)
     }
 
     pub fn fresh() -> Rig {
@@ -157,6 +206,9 @@ impl Rig {
             counts[k] = (wave(k) * self.volts / 600.0 * full) as i32;
             counts[3 + k] = (wave(k) * self.amps / 200.0 * full) as i32;
         }
+        // A channel that is alive is never still.
+        counts[6] = (self.n & 1) as i32;
+        (self.spoil)(&mut counts);
         self.n += 1;
         let rtc = &mut self.cop.board_mut().rtc.0;
         *rtc += 1_000_000 / RATE as i64;
@@ -178,6 +230,7 @@ impl Rig {
         match &received {
             Received::Event(e) | Received::EventGap { event: e, .. } => self.host.ack_event(e.seq),
             Received::History(r) | Received::HistoryLost { record: r, .. } => self.host.ack_history(r.seq),
+            Received::Report(r) | Received::ReportGap { report: r, .. } => self.host.ack_report(r.seq),
             Received::Idle | Received::Repeat => return,
             _ => {}
         }
@@ -226,6 +279,18 @@ impl Rig {
 
     pub fn events_of(&self, code: EventCode) -> Vec<EventRecord> {
         self.events().into_iter().filter(|e| e.code == code).collect()
+    }
+
+    pub fn reports(&self) -> Vec<ReportRecord> {
+        let report = |r: &Received| match r {
+            Received::Report(r) | Received::ReportGap { report: r, .. } => Some(*r),
+            _ => None,
+        };
+        self.seen.iter().filter_map(report).collect()
+    }
+
+    pub fn reports_of(&self, kind: ReportKind) -> Vec<ReportRecord> {
+        self.reports().into_iter().filter(|r| r.kind == kind).collect()
     }
 
     pub fn billings(&self) -> Vec<Billing> {
