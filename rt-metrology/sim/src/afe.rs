@@ -1,7 +1,9 @@
 //! The analog front end: volts and amperes to 24-bit counts, with the errors of real parts.
 //!
 //! counts = quantise(gain × delayed(x) + offset + noise), clipped at ±(2^23 - 1). Gain, offset and delay of a channel
-//! are drawn from the seed; [`FrontEnd::calibration`] is what a perfect laboratory would write against them.
+//! are drawn from the seed; [`FrontEnd::calibration`] is what a perfect laboratory would write against them. On request
+//! they move with temperature and age ([`Drift`]), and the noise has the spectrum that a sinc³ decimation filter gives
+//! it ([`FrontEnd::set_noise`]).
 
 use metrology_link::payload::{CHANNELS, Calibration, ChannelCalibration, MeterConfig};
 
@@ -10,6 +12,41 @@ use crate::scenario::FrontEndSpec;
 
 /// Largest count of a 24-bit converter.
 pub const CLIP: f64 = 8_388_607.0;
+
+/// Temperature at which a front end has the errors that were drawn for it, °C.
+pub const REFERENCE_CELSIUS: f64 = 23.0;
+
+/// Weights of three successive white samples that make noise with the spectrum of a sinc³ filter, and keep its power.
+///
+/// White noise ahead of the filter comes out with the autocorrelation 66 : 26 : 1 at distances of 0, 1 and 2 output
+/// samples (a quintic B-spline at whole numbers). The moving average with the same autocorrelation has these weights.
+/// Near zero frequency the density is 120/66 of that of white noise of the same power (2.6 dB more): what counts for
+/// energy, since a product with a sine of 50 Hz picks out the noise at 50 Hz.
+const SINC3: [f64; 3] = [0.903_615, 0.428_018, 0.016_768];
+
+/// How far gain, offset and delay of the channels move; each channel's own share is drawn from the seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Drift {
+    /// Spread of the gain's temperature coefficient, ppm/K: divider or burden, and the converter's reference.
+    pub gain_ppm_per_k: f64,
+    /// Spread of its curvature, ppm/K²: what a linear correction cannot take out.
+    pub gain_ppm_per_k2: f64,
+    /// Spread of the offset's temperature coefficient, counts/K.
+    pub offset_per_k: f64,
+    /// Spread of the temperature coefficient of the current channels' delay, ns/K.
+    pub phase_ns_per_k: f64,
+    /// Spread of the gain's ageing, ppm per year.
+    pub gain_ppm_per_year: f64,
+}
+
+/// A channel at the reference temperature, when it was new, and how it moves.
+#[derive(Clone, Copy, Debug, Default)]
+struct Origin {
+    gain: f64,
+    offset: f64,
+    delay: f64,
+    drift: Drift,
+}
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -25,6 +62,9 @@ pub struct FrontEnd {
     noise: f64,
     present: [bool; CHANNELS],
     random: Gauss,
+    origin: [Origin; CHANNELS],
+    /// White samples before, for noise with the spectrum of a sinc³ filter.
+    shaped: Option<[[f64; 2]; CHANNELS]>,
 }
 
 impl FrontEnd {
@@ -38,6 +78,8 @@ impl FrontEnd {
             noise: spec.noise_counts,
             present: std::array::from_fn(|c| config.channels & (1 << c) != 0),
             random: Gauss::new(seed ^ 0xAFE),
+            origin: [Origin::default(); CHANNELS],
+            shaped: None,
         };
         for c in 0..CHANNELS {
             let full_scale = match c {
@@ -52,8 +94,47 @@ impl FrontEnd {
             if c >= 3 {
                 fe.delay[c] = (draw(2) * spec.phase_ns).round() / 1e9;
             }
+            fe.origin[c] =
+                Origin { gain: fe.gain[c], offset: fe.offset[c], delay: fe.delay[c], drift: Drift::default() };
         }
         fe
+    }
+
+    /// Lets the channels drift; their shares follow from the seed. Nothing moves until [`FrontEnd::set_climate`].
+    pub fn set_drift(&mut self, spread: &Drift, seed: u64) {
+        for (c, origin) in self.origin.iter_mut().enumerate() {
+            let draw = |what: u64| noise::signed(seed, 510 + what, c as i64);
+            origin.drift = Drift {
+                gain_ppm_per_k: draw(0) * spread.gain_ppm_per_k,
+                gain_ppm_per_k2: draw(1) * spread.gain_ppm_per_k2,
+                offset_per_k: draw(2) * spread.offset_per_k,
+                phase_ns_per_k: if c >= 3 { draw(3) * spread.phase_ns_per_k } else { 0.0 },
+                gain_ppm_per_year: draw(4) * spread.gain_ppm_per_year,
+            };
+        }
+    }
+
+    /// What was drawn for each channel.
+    pub fn drift(&self) -> [Drift; CHANNELS] {
+        self.origin.map(|origin| origin.drift)
+    }
+
+    /// Brings the front end to a temperature, °C, and an age, years.
+    pub fn set_climate(&mut self, celsius: f64, years: f64) {
+        let kelvin = celsius - REFERENCE_CELSIUS;
+        for (c, Origin { gain, offset, delay, drift }) in self.origin.into_iter().enumerate() {
+            let ppm = kelvin * (drift.gain_ppm_per_k + kelvin * drift.gain_ppm_per_k2);
+            self.gain[c] = gain * (1.0 + (ppm + years * drift.gain_ppm_per_year) / 1e6);
+            self.offset[c] = offset + kelvin * drift.offset_per_k;
+            self.delay[c] = delay + kelvin * drift.phase_ns_per_k / 1e9;
+        }
+    }
+
+    /// Noise of so many counts RMS from a sequence of its own, with the spectrum that a sinc³ filter leaves.
+    pub fn set_noise(&mut self, counts: f64, seed: u64) {
+        self.noise = counts;
+        self.random = Gauss::new(seed);
+        self.shaped = Some([[0.0; 2]; CHANNELS]);
     }
 
     /// Lag of each channel, s.
@@ -72,8 +153,9 @@ impl FrontEnd {
             gain_q30: (f64::from(1 << 30) / self.error[c]).round() as i32,
             offset: -self.offset[c] as i32,
             phase_ns: (self.delay[c] * 1e9).round() as i32,
+            ..ChannelCalibration::default()
         });
-        Calibration { channel, ident: 1 }
+        Calibration { channel, ident: 1, ..Calibration::default() }
     }
 
     /// Signals that are already multiplied by [`FrontEnd::gain`] to counts; channels that do not exist read zero.
@@ -84,7 +166,13 @@ impl FrontEnd {
             if !self.present[c] {
                 continue;
             }
-            let x = scaled[c] + self.offset[c] + self.noise * self.random.draw();
+            let mut noise = self.random.draw();
+            if let Some(before) = &mut self.shaped {
+                let [one, two] = before[c];
+                before[c] = [noise, one];
+                noise = SINC3[0] * noise + SINC3[1] * one + SINC3[2] * two;
+            }
+            let x = scaled[c] + self.offset[c] + self.noise * noise;
             // Shifted above zero, so that the cast, which truncates, rounds to the nearest.
             let shifted = x.clamp(-CLIP, CLIP) + (CLIP + 1.5);
             *count = shifted as i32 - 8_388_608;
@@ -138,6 +226,43 @@ mod tests {
         assert_ne!(fe.error[0], fe.error[1]);
         assert_ne!(fe.delay[3], fe.delay[4]);
         assert_eq!(fe.error, FrontEnd::new(&spec, &MeterConfig::default(), 42).error);
+    }
+
+    #[test]
+    fn shaped_noise_keeps_its_power_and_has_the_autocorrelation_of_a_sinc3_filter() {
+        let mut fe = ideal();
+        fe.set_noise(1000.0, 5);
+        let x: Vec<f64> = (0..200_000).map(|_| f64::from(fe.convert(&[0.0; 7])[3])).collect();
+        let correlation =
+            |lag: usize| x.iter().zip(&x[lag..]).map(|(a, b)| a * b).sum::<f64>() / (x.len() - lag) as f64 / 1e6;
+        for (lag, expected) in [(0, 1.0), (1, 26.0 / 66.0), (2, 1.0 / 66.0), (3, 0.0)] {
+            assert!((correlation(lag) - expected).abs() < 0.012, "{lag} {}", correlation(lag));
+        }
+    }
+
+    #[test]
+    fn channels_drift_with_temperature_and_age_and_come_back() {
+        let mut fe = FrontEnd::new(&FrontEndSpec::default(), &MeterConfig::default(), 3);
+        let spread = Drift {
+            gain_ppm_per_k: 25.0,
+            gain_ppm_per_k2: 0.05,
+            offset_per_k: 1.0,
+            phase_ns_per_k: 10.0,
+            gain_ppm_per_year: 20.0,
+        };
+        fe.set_drift(&spread, 3);
+        let new = (*fe.gain(), *fe.delay());
+        fe.set_climate(63.0, 10.0);
+        for (c, drift) in fe.drift().iter().enumerate() {
+            assert!(drift.gain_ppm_per_k.abs() <= 25.0 && drift.gain_ppm_per_year.abs() <= 20.0);
+            let ppm = 40.0 * drift.gain_ppm_per_k + 1600.0 * drift.gain_ppm_per_k2 + 10.0 * drift.gain_ppm_per_year;
+            assert!(((fe.gain()[c] / new.0[c] - 1.0) * 1e6 - ppm).abs() < 1e-6);
+            assert!((fe.delay()[c] - new.1[c] - 40e-9 * drift.phase_ns_per_k).abs() < 1e-15);
+        }
+        assert_eq!(fe.delay()[..3], new.1[..3], "voltages have no lag of their own");
+        assert_ne!(fe.gain()[3], new.0[3]);
+        fe.set_climate(REFERENCE_CELSIUS, 0.0);
+        assert_eq!((*fe.gain(), *fe.delay()), new);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use metrology_link::Page;
 use metrology_link::payload::{ClockQuality, Inputs, PULSE_INPUTS, ResetCause};
 
 use crate::SimError;
-use crate::board::{Hardware, ResetRequest, VirtualBoard, input_bit, pulse_index};
+use crate::board::{GivenPulses, Hardware, ResetRequest, VirtualBoard, input_bit, pulse_index};
 use crate::grid::running;
 use crate::nvfile::{NvMemory, WorldRecord};
 use crate::scenario::InputEvent;
@@ -26,6 +26,9 @@ pub(crate) const IMAGE_ROOM: usize = 512 * 1024;
 const SUPPLY_FAILS: f64 = 0.5;
 /// See [`SUPPLY_FAILS`].
 const SUPPLY_RETURNS: f64 = 0.6;
+/// A processor that has shut itself down below its presence threshold starts at so many times that threshold: the
+/// comparator that wakes it has a hysteresis.
+const PRESENCE_HYSTERESIS: f64 = 1.05;
 /// A warm start takes two cycles: no supply to wait for, no memory to check.
 const WARM_BOOT_S: f64 = 0.04;
 /// The world page of the memory file is renewed so often, in stretches: about each window of the coprocessor.
@@ -57,6 +60,8 @@ pub struct InProcess {
     rtc_ppm: f64,
     rtc_drift_us: f64,
     dark_s: f64,
+    /// The processor has shut itself down and waits for a voltage.
+    shut_down: bool,
     pulses_before: [u64; PULSE_INPUTS],
     stretches: u32,
     starts: u64,
@@ -124,6 +129,7 @@ impl InProcess {
             rtc_ppm: options.scenario.front_end.rtc_ppm,
             rtc_drift_us: 0.0,
             dark_s: 0.0,
+            shut_down: false,
             pulses_before: [0; PULSE_INPUTS],
             stretches: 0,
             starts: 0,
@@ -179,14 +185,27 @@ impl InProcess {
         if self.auxiliary_supply {
             return;
         }
-        let failing = if self.dark_s > 0.0 { supply < SUPPLY_RETURNS } else { supply < SUPPLY_FAILS };
+        let presence = f64::from(self.world.config().presence_permille) / 1000.0;
+        let returns = if self.shut_down { presence * PRESENCE_HYSTERESIS } else { SUPPLY_RETURNS };
+        let failing = if self.dark_s > 0.0 { supply < returns } else { supply < SUPPLY_FAILS };
         self.dark_s = if failing { self.dark_s + seconds } else { 0.0 };
+        self.shut_down &= failing;
         self.hardware.borrow_mut().power_fail = failing;
         if failing && self.dark_s > self.hold_up_s {
             // Without supply nothing is kept but the non-volatile memory and the clock.
-            self.processor = Processor::Down { left_s: self.boot_s, cause: ResetCause::PowerOn, no_init: None };
+            self.stop(self.boot_s, ResetCause::PowerOn, None);
             self.hardware.borrow_mut().reset = None;
         }
+    }
+
+    /// The processor stops, and its timers with it.
+    fn stop(&mut self, left_s: f64, cause: ResetCause, no_init: Option<Box<NoInit>>) {
+        if let Processor::Running(coprocessor) = &self.processor {
+            let mut hw = self.hardware.borrow_mut();
+            hw.given.stop(coprocessor.t_samples());
+            hw.light_rests_lit = false;
+        }
+        self.processor = Processor::Down { left_s, cause, no_init };
     }
 
     fn look_at_inputs(&mut self) {
@@ -227,6 +246,13 @@ impl InProcess {
 
     fn look_at_resets(&mut self, seconds: f64) {
         let request = self.hardware.borrow_mut().reset.take();
+        if core::mem::take(&mut self.hardware.borrow_mut().shut_down) && self.is_running() {
+            // Held as if there were no supply, until there is a voltage.
+            self.stop(self.boot_s, ResetCause::PowerOn, None);
+            self.shut_down = true;
+            self.dark_s = self.dark_s.max(seconds);
+            return;
+        }
         match (&mut self.processor, request) {
             (Processor::Running(coprocessor), Some(request)) => {
                 let (warm, cause) = match request {
@@ -236,7 +262,7 @@ impl InProcess {
                 };
                 let no_init = warm.then(|| Box::new(coprocessor.no_init()));
                 let left_s = if warm { WARM_BOOT_S } else { self.boot_s };
-                self.processor = Processor::Down { left_s, cause, no_init };
+                self.stop(left_s, cause, no_init);
             }
             (Processor::Down { left_s, cause, no_init }, _) => {
                 if self.dark_s > 0.0 {
@@ -286,6 +312,11 @@ impl InProcess {
     /// The world.
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// The pulses that were given.
+    pub fn given_pulses(&self) -> GivenPulses {
+        self.hardware.borrow().given.clone()
     }
 
     /// The parts around the processor.

@@ -4,10 +4,12 @@
 //! while [`Hardware`] keeps contacts, memory and levels, as real parts do.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use metrology_dsp::coprocessor::Board;
 use metrology_dsp::pq::PowerQuality;
+use metrology_dsp::pulses::{OUTPUTS, Pulse};
 use metrology_link::payload::{
     BreakerDrive, Calibration, ClockQuality, Inputs, LcdFrame, MeterConfig, Outputs, PULSE_INPUTS,
 };
@@ -44,6 +46,36 @@ pub enum ResetRequest {
     },
 }
 
+/// Pulses remembered: a minute of all four outputs at 25 Hz, and reserve.
+const PULSES_REMEMBERED: usize = 8192;
+
+/// What a pulse counter at each output and a laboratory's time stamper have seen, over resets of the processor.
+#[derive(Clone, Debug, Default)]
+pub struct GivenPulses {
+    /// Pulses since the process began, in the order of [`OUTPUTS`].
+    pub counts: [u64; OUTPUTS.len()],
+    /// The newest pulses.
+    pub newest: VecDeque<Pulse>,
+}
+
+impl GivenPulses {
+    fn add(&mut self, pulse: Pulse) {
+        if self.newest.len() == PULSES_REMEMBERED {
+            self.newest.pop_front();
+        }
+        self.counts[pulse.output as usize] += 1;
+        self.newest.push_back(pulse);
+    }
+
+    /// The processor stopped at sample clock `t`: what its timers had not begun does not come.
+    pub(crate) fn stop(&mut self, t: u64) {
+        for pulse in self.newest.iter().filter(|pulse| pulse.begin.sample >= t) {
+            self.counts[pulse.output as usize] -= 1;
+        }
+        self.newest.retain(|pulse| pulse.begin.sample < t);
+    }
+}
+
 /// The parts around the processor.
 #[derive(Debug)]
 pub struct Hardware {
@@ -69,6 +101,11 @@ pub struct Hardware {
     pub(crate) pulses: [u64; PULSE_INPUTS],
     pub(crate) frame: LcdFrame,
     pub(crate) reset: Option<ResetRequest>,
+    /// The processor has shut itself down for want of a voltage.
+    pub(crate) shut_down: bool,
+    /// Pulses that were given, and when.
+    pub(crate) given: GivenPulses,
+    pub(crate) light_rests_lit: bool,
     /// The processor's memory for power quality; begun anew with each start.
     power_quality: Box<PowerQuality>,
     device_id: [u8; 8],
@@ -95,6 +132,9 @@ impl Hardware {
             pulses: [0; PULSE_INPUTS],
             frame: LcdFrame::default(),
             reset: None,
+            shut_down: false,
+            given: GivenPulses::default(),
+            light_rests_lit: false,
             power_quality: Box::new(PowerQuality::new()),
             device_id: noise::mix(seed ^ 0xD1CE).to_le_bytes(),
             seed,
@@ -217,6 +257,10 @@ impl Board for VirtualBoard {
         self.0.borrow_mut().frame = *frame;
     }
 
+    fn laboratory_key(&self) -> Option<[u8; 32]> {
+        Some(crate::laboratory::public_key())
+    }
+
     fn temperature_mdeg(&self) -> Option<i32> {
         let hw = self.0.borrow();
         // A cabinet: 22 °C ± 6 °C, within an hour.
@@ -239,6 +283,18 @@ impl Board for VirtualBoard {
 
     fn with_power_quality<R>(&mut self, f: impl FnOnce(&mut PowerQuality) -> R) -> Option<R> {
         Some(f(&mut self.0.borrow_mut().power_quality))
+    }
+
+    fn pulse(&mut self, pulse: &Pulse) {
+        self.0.borrow_mut().given.add(*pulse);
+    }
+
+    fn light_rests(&mut self, lit: bool) {
+        self.0.borrow_mut().light_rests_lit = lit;
+    }
+
+    fn shut_down(&mut self) {
+        self.0.borrow_mut().shut_down = true;
     }
 
     fn reset(&mut self, warm: bool) {

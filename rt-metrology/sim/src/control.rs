@@ -240,8 +240,14 @@ fn counters(device: &InProcess) -> Result<Value, String> {
     Ok(json!({
         "ok": true, "t_samples": snapshot.t_samples, "window": snapshot.window, "phase": phase, "total": total,
         "boots": snapshot.boots, "down_us": snapshot.down_us, "clipped_windows": snapshot.clipped_windows,
-        "pulses": snapshot.pulses, "inputs": snapshot.inputs.0,
+        "pulses": snapshot.pulses, "inputs": snapshot.inputs.0, "given": given(device),
     }))
+}
+
+/// Pulses that the outputs have given since the process began.
+fn given(device: &InProcess) -> Value {
+    let [light, s0, module_1, module_2] = device.hardware().borrow().given.counts;
+    json!({"light": light, "s0": s0, "module": [module_1, module_2]})
 }
 
 fn rates_json(r: FaultRates) -> Value {
@@ -281,6 +287,7 @@ fn state(device: &InProcess, link: &Link) -> Value {
         },
         "relays": hw.outputs.relays,
         "backlight": hw.outputs.backlight,
+        "light_rests_lit": hw.light_rests_lit,
         "lcd": {
             "value": ascii(&hw.frame.value), "unit": ascii(&hw.frame.unit),
             "identification": ascii(&hw.frame.identification), "text": ascii(&hw.frame.text),

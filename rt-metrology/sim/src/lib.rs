@@ -6,6 +6,7 @@ pub mod board;
 mod control;
 pub mod fault;
 pub mod grid;
+pub mod laboratory;
 pub mod load;
 pub mod meter_type;
 pub mod noise;

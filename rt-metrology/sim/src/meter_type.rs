@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use metrology_link::payload::{Channel, MeterConfig, Method, Topology};
+use metrology_link::payload::{Channel, MeterConfig, Method, PulseConfig, Topology};
 
 /// How the simulated meter is connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,9 +91,10 @@ impl MeterType {
             channels: self.channels(),
             i_full_scale_ua: full_scale,
             i_n_full_scale_ua: full_scale,
-            // A direct meter starts at 10 mA (2.3 W), one behind transformers at 1 mA of secondary current.
-            start_mw: if self.transformers() { 230 } else { 2_300 },
+            // Energy below 2.3 W (10 mA) of a phase is not registered, behind transformers below 0.6 W of secondary power.
+            start_mw: if self.transformers() { 600 } else { 2_300 },
             breaker: !self.transformers(),
+            pulses: if self.transformers() { PulseConfig::transformers() } else { PulseConfig::default() },
             ..MeterConfig::default()
         }
     }

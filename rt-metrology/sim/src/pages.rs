@@ -272,6 +272,9 @@ impl Life {
             event_first: first(self.event_last),
             event_last: self.event_last,
             events_lost: 0,
+            report_first: 0,
+            report_last: 0,
+            reports_lost: 0,
             memory_reset: self.boots == 1,
             last_cmd: 0,
         }
@@ -301,6 +304,8 @@ impl Life {
             boots: self.boots,
             down_us: self.down_us,
             clipped_windows: 0,
+            lost_samples: 0,
+            suspect_windows: 0,
             config_hash: hash,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use metrology_link::codec::Writer;
 use metrology_link::device::{DeviceEnd, Source};
 use metrology_link::page::Class;
 use metrology_link::payload::{
@@ -62,6 +63,14 @@ impl Source for Held<'_> {
         self.history.get(usize::try_from(index).ok()?).copied()
     }
 
+    fn report_range(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
+    fn report(&self, _: u64, _: &mut Writer<'_>) -> bool {
+        false
+    }
+
     fn heads(&self) -> Heads {
         *self.heads
     }
@@ -103,7 +112,7 @@ impl PageDevice {
             Item::Hello(hello) => {
                 if hello.boot_id != self.end.boot_id() {
                     let mut end = DeviceEnd::new(hello.boot_id);
-                    end.restore(*self.end.last_reply(), self.end.event_ack());
+                    end.restore(*self.end.last_reply(), self.end.event_ack(), self.end.report_ack());
                     self.end = end;
                 }
                 self.hello = hello;
