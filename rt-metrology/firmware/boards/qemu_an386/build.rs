@@ -1,4 +1,4 @@
-//! Puts `memory.x` where the linker looks.
+//! Puts `memory.x` where the linker looks, and the link map beside the program.
 
 use std::{env, fs, path::PathBuf};
 
@@ -7,4 +7,7 @@ fn main() {
     fs::copy("memory.x", out.join("memory.x")).expect("OUT_DIR is writable");
     println!("cargo:rustc-link-search={}", out.display());
     println!("cargo:rerun-if-changed=memory.x");
+    // <profile>/build/<package>/out: where the program will stand is three levels up.
+    let profile = out.ancestors().nth(3).expect("cargo's folders");
+    println!("cargo:rustc-link-arg-bins=-Map={}", profile.join("qemu-an386.map").display());
 }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | kind: 1 samples, 2 a page of the host | 1 |
 //! | quality of the clock (`ClockQuality`; not for pages) | 1 |
-//! | number of samples, up to [`SAMPLES_LIMIT`] (not for pages) | 2 |
+//! | number of samples (not for pages) | 2 |
 //! | levels of the inputs (`Inputs`; not for pages) | 4 |
 //! | time of the board's clock after the samples, µs since 1970 UTC (not for pages) | 8 |
 //! | samples: seven counts as i32 each; page: 1024 bytes | |
@@ -27,18 +27,16 @@ use core::ptr::{addr_of, addr_of_mut};
 use crate::semihost::{File, Mode};
 use crate::structures;
 use crate::uart::Uart;
+use crate::{image, memory, samples};
 use cortex_m::peripheral::SCB;
-use metrology_dsp::CHANNELS;
 use metrology_dsp::coprocessor::{Board, Coprocessor, NV_BYTES};
+use metrology_dsp::pq::PowerQuality;
 use metrology_link::PAGE;
 use metrology_link::payload::{
     Calibration, ClockQuality, Inputs, LcdFrame, MeterConfig, Outputs, PULSE_INPUTS, ResetCause,
 };
 use metrology_link::stream::DOORBELL;
 
-const SAMPLE_BYTES: usize = CHANNELS * 4;
-/// Samples of one frame: 5 ms at 32 kS/s.
-const SAMPLES_LIMIT: usize = 160;
 const HEAD_BYTES: usize = 16;
 const KIND_SAMPLES: u8 = 1;
 const KIND_PAGE: u8 = 2;
@@ -67,7 +65,6 @@ pub fn run(input: &[u8], memory: &[u8], factory: &[u8]) -> Result<(), &'static s
     };
     let input = Input { file: File::open(input, Mode::Read).ok_or("cannot open the pipe of samples")? };
     let mut uart = Uart::new();
-    let mut bytes = [0; SAMPLES_LIMIT * SAMPLE_BYTES];
     // The first frame tells the time, which the start needs: its samples are the first ones.
     let Some(mut head) = input.head() else { return Ok(()) };
     let board = QemuBoard {
@@ -78,34 +75,27 @@ pub fn run(input: &[u8], memory: &[u8], factory: &[u8]) -> Result<(), &'static s
         quality: head.quality,
         inputs: head.inputs,
         factory,
+        power_quality: memory::power_quality(),
+        image: image::hash(),
     };
-    // Here and not in a static: what `start` returns is built in place, a static would be a second copy.
-    let mut coprocessor = Coprocessor::start(board, take_cause(), None);
+    // Here and not in a static, and in two steps: it is built in place, 20 KiB have no room twice.
+    let mut coprocessor = Coprocessor::at_rest(board, take_cause());
+    coprocessor.begin(None);
     let mut rung = false;
     loop {
         match head.kind {
             KIND_SAMPLES => {
-                let block = bytes.get_mut(..head.count * SAMPLE_BYTES).ok_or("too many samples in a frame")?;
-                if !input.file.read_exact(block) {
-                    return Ok(());
-                }
                 let board = coprocessor.board_mut();
                 board.utc_us = head.utc_us;
                 board.inputs = head.inputs;
-                for record in block.chunks_exact(SAMPLE_BYTES) {
-                    let mut counts = [0; CHANNELS];
-                    for (count, bytes) in counts.iter_mut().zip(record.chunks_exact(4)) {
-                        *count = i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-                    }
-                    coprocessor.sample(&counts);
+                if !block(&input, head.count, &mut coprocessor) {
+                    return Ok(());
                 }
             }
             KIND_PAGE => {
-                let mut page = [0; PAGE];
-                if !input.file.read_exact(&mut page) {
+                if !exchange(&input, &mut coprocessor, &mut uart) {
                     return Ok(());
                 }
-                uart.write(&coprocessor.exchange(&page));
                 // The level falls with an exchange; what is armed now is news.
                 rung = false;
             }
@@ -119,6 +109,28 @@ pub fn run(input: &[u8], memory: &[u8], factory: &[u8]) -> Result<(), &'static s
         let Some(next) = input.head() else { return Ok(()) };
         head = next;
     }
+}
+
+/// The samples of a frame. False at the end of the pipe.
+#[inline(never)] // its buffer is gone when pages are exchanged
+fn block(input: &Input, count: usize, coprocessor: &mut Coprocessor<QemuBoard>) -> bool {
+    let taken = samples::take(&input.file, count, |counts| {
+        coprocessor.sample(counts);
+        Ok(())
+    });
+    taken == Ok(true)
+}
+
+/// One exchange with the page that follows in the pipe. False at its end.
+#[inline(never)] // its buffer is gone when samples are taken
+fn exchange(input: &Input, coprocessor: &mut Coprocessor<QemuBoard>, uart: &mut Uart) -> bool {
+    let mut page = [0; PAGE];
+    if !input.file.read_exact(&mut page) {
+        return false;
+    }
+    coprocessor.exchange_in_place(&mut page);
+    uart.write(&page);
+    true
 }
 
 /// Why this start: asked for by the program itself, or QEMU's.
@@ -178,6 +190,9 @@ struct QemuBoard {
     quality: ClockQuality,
     inputs: Inputs,
     factory: (MeterConfig, Calibration),
+    power_quality: &'static mut PowerQuality,
+    /// Hash of the running program.
+    image: [u8; 32],
 }
 
 impl Board for QemuBoard {
@@ -222,8 +237,7 @@ impl Board for QemuBoard {
     }
 
     fn firmware_id(&self) -> [u8; 32] {
-        // The build puts no hash of the image into the image; the loader of a real board measures it.
-        [0; 32]
+        self.image
     }
 
     fn device_id(&self) -> [u8; 8] {
@@ -232,6 +246,10 @@ impl Board for QemuBoard {
 
     fn factory(&self) -> (MeterConfig, Calibration) {
         self.factory
+    }
+
+    fn with_power_quality<R>(&mut self, f: impl FnOnce(&mut PowerQuality) -> R) -> Option<R> {
+        Some(f(self.power_quality))
     }
 
     fn reset(&mut self, _warm: bool) {

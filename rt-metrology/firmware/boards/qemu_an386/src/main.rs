@@ -6,16 +6,22 @@
 //!     -semihosting-config enable=on,target=native,arg=vector,arg=IN,arg=OUT
 //! ```
 //!
-//! `vector IN OUT` runs the samples of a file through the engine and writes what each window left, for comparison
-//! with a run of the same code on the host ([`vector`]). `live IN MEMORY [FACTORY]` is the whole coprocessor: samples
-//! and the host's pages from a pipe, its own pages out over UART 0, non-volatile memory in a file ([`live`]).
+//! `vector IN OUT` and `quality IN OUT` run the samples of a file through the engine, without and with the watch of power
+//! quality, and write what came of it, for comparison with the same code on the host ([`vector`]). `count IN OUT WHAT`
+//! counts the instructions of each sample ([`count`]). `live IN MEMORY [FACTORY]` is the whole coprocessor: samples and
+//! the host's pages from a pipe, its own pages out over UART 0, non-volatile memory in a file ([`live`]).
 #![no_std]
 #![no_main]
 
+mod count;
+mod image;
 mod live;
+mod memory;
+mod samples;
 mod semihost;
 mod stack;
 mod structures;
+mod ticks;
 mod uart;
 mod vector;
 
@@ -29,9 +35,11 @@ const ARGUMENTS_BYTES: usize = 512;
 fn main() -> ! {
     let mut buffer = [0; ARGUMENTS_BYTES];
     let done = match semihost::arguments::<4>(&mut buffer) {
-        Some([b"vector\0", input, output, _]) => vector::run(input, output),
+        Some([b"vector\0", input, output, _]) => vector::engine(input, output),
+        Some([b"quality\0", input, output, _]) => vector::quality(input, output),
+        Some([b"count\0", input, output, what]) => count::run(input, output, what),
         Some([b"live\0", input, memory, factory]) => live::run(input, memory, factory),
-        _ => Err("usage: vector IN OUT, or live IN MEMORY [FACTORY]"),
+        _ => Err("usage: vector IN OUT, quality IN OUT, count IN OUT WHAT, or live IN MEMORY [FACTORY]"),
     };
     if let Err(reason) = done {
         heprintln!("qemu-an386: {}", reason);

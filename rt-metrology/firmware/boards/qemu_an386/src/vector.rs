@@ -1,64 +1,90 @@
-//! Samples from a file through the engine, results to a file.
+//! Samples of a file ([`samples`](crate::samples)) through the measurement, results to a file, for comparison with the
+//! same code on the host.
 //!
-//! | in | bytes |
-//! |---|---|
-//! | magic `MGVEC\0\0\1` | 8 |
-//! | length and layout of `MeterConfig` (`metrology_link::codec`) | 2 + n |
-//! | length and layout of `Calibration` | 2 + n |
-//! | records: seven counts as i32, in the order of the channels | 28 each |
+//! `vector`: the engine alone; out comes, for each window and little-endian:
 //!
-//! | out, for each window | bytes |
+//! | bytes | |
 //! |---|---|
 //! | `Cumulative::to_bytes` | [`Cumulative::BYTES`] |
 //! | layout of the window's `Second` | [`Second::LEN`](Wire::LEN) |
 //!
-//! All little-endian.
+//! `quality`: the engine with the watch of power quality; out come lines of text, the `Debug` form of what each sample
+//! brought: harmonics with their channel, windows, notices. Numbers in it are exact.
 
+use core::fmt::{self, Write};
+
+use crate::memory;
+use crate::samples::Samples;
 use crate::semihost::{File, Mode};
-use crate::structures;
-use metrology_dsp::{CHANNELS, Cumulative, Metrology};
+use metrology_dsp::{Cumulative, Metrology};
 use metrology_link::codec::{Wire, encode};
-use metrology_link::payload::Second;
+use metrology_link::payload::{Grid, Second};
 
-const MAGIC: &[u8; 8] = b"MGVEC\0\0\x01";
-/// Records read at once: 4480 bytes of stack, and 50 host calls a second of signal.
-const RECORDS: usize = 160;
-const RECORD_BYTES: usize = CHANNELS * 4;
+/// What the engine says of a head that it refuses.
+const IMPOSSIBLE: &str = "impossible configuration or calibration";
+const UNWRITTEN: &str = "cannot write the results";
 
-/// Runs the whole file.
+/// Runs the whole file through the engine.
 ///
 /// # Errors
 /// In words: a file that cannot be opened or written, a head without meaning, a configuration that is impossible.
-#[inline(never)] // its frame is large, and the other mode has no use for it
-pub fn run(input: &[u8], output: &[u8]) -> Result<(), &'static str> {
-    let input = File::open(input, Mode::Read).ok_or("cannot open the samples")?;
+#[inline(never)] // its frame is large, and the other modes have no use for it
+pub fn engine(input: &[u8], output: &[u8]) -> Result<(), &'static str> {
+    let input = Samples::open(input)?;
     let output = File::open(output, Mode::Create).ok_or("cannot create the results")?;
-    let mut magic = [0; MAGIC.len()];
-    if !input.read_exact(&mut magic) || &magic != MAGIC {
-        return Err("not a file of samples");
-    }
-    let (config, calibration) = structures::read(&input)?;
-    let mut metrology = Metrology::new(&config, &calibration).map_err(|_| "impossible configuration or calibration")?;
+    let mut metrology = Metrology::new(&input.config, &input.calibration).map_err(|_| IMPOSSIBLE)?;
     let mut result = [0; Cumulative::BYTES + Second::LEN];
-    let mut records = [0; RECORDS * RECORD_BYTES];
-    loop {
-        // A last block that is not full is dropped: writers pad with the next sample or stop at a full block.
-        if !input.read_exact(&mut records) {
-            return Ok(());
-        }
-        for record in records.chunks_exact(RECORD_BYTES) {
-            let mut counts = [0; CHANNELS];
-            for (count, bytes) in counts.iter_mut().zip(record.chunks_exact(4)) {
-                *count = i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    input.each(|counts| {
+        if metrology.push(counts).is_some() {
+            let (cumulative, window) = result.split_at_mut(Cumulative::BYTES);
+            cumulative.copy_from_slice(&metrology.cumulative().to_bytes());
+            encode(metrology.window(), window);
+            if !output.write_all(&result) {
+                return Err(UNWRITTEN);
             }
-            if metrology.push(&counts).is_some() {
-                let (cumulative, window) = result.split_at_mut(Cumulative::BYTES);
-                cumulative.copy_from_slice(&metrology.cumulative().to_bytes());
-                encode(metrology.window(), window);
-                if !output.write_all(&result) {
-                    return Err("cannot write the results");
+        }
+        Ok(())
+    })
+}
+
+/// Runs the whole file through the engine and the watch of power quality. Meter time begins at 0 with the first sample.
+///
+/// # Errors
+/// See [`engine`].
+#[inline(never)] // as above
+pub fn quality(input: &[u8], output: &[u8]) -> Result<(), &'static str> {
+    let input = Samples::open(input)?;
+    let mut output = Text(File::open(output, Mode::Create).ok_or("cannot create the results")?);
+    let mut metrology = Metrology::new(&input.config, &input.calibration).map_err(|_| IMPOSSIBLE)?;
+    let quality = memory::power_quality();
+    quality.configure(&input.config, &input.calibration);
+    let grid = Grid { rate_q16: u64::from(input.config.rate_hz) << 16, ..Grid::default() };
+    input.each(|counts| {
+        metrology.push(counts);
+        let half = metrology.half_cycle();
+        let done = quality.push(metrology.samples(), half.as_ref(), &grid);
+        let mut lines = || {
+            if let Some(channel) = done.channel {
+                writeln!(output, "{channel} {:?}", quality.harmonics())?;
+            }
+            if done.window {
+                writeln!(output, "{:?}", quality.window())?;
+            }
+            if done.notices {
+                while let Some(notice) = quality.notice() {
+                    writeln!(output, "{notice:?}")?;
                 }
             }
-        }
+            Ok(())
+        };
+        lines().map_err(|fmt::Error| UNWRITTEN)
+    })
+}
+
+struct Text(File);
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.write_all(text.as_bytes()) { Ok(()) } else { Err(fmt::Error) }
     }
 }
