@@ -132,7 +132,8 @@ pub trait Config {
     /// The configuration in force, as TOML. `Get` because D-Bus has no bare verb for it.
     #[zbus(name = "Get")]
     fn current(&self) -> Result<String, Error>;
-    /// Checks and applies settings of the `[meter]` table that may change at run time (audited).
+    /// Checks and applies settings of the `[meter]`, `[tariff]` and `[debiting]` tables that may change at run time, or
+    /// tariffs: the text of a `tariff.toml` as the one key `tariffs`. All or nothing, audited.
     fn apply(&self, toml: &str, origin: &str) -> Result<(), Error>;
 }
 

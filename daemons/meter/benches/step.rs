@@ -30,7 +30,8 @@ fn main() {
         let minute = utc_us / 60_000_000 + seq as i64;
         let record = HistoryRecord { seq, kind: HistoryKind::Minute, minute, grid, old_utc_us: 0, snapshot };
         let effects = meter.step(Mono(seq), Input::History(record));
-        rows += effects.persist.as_ref().map_or(0, |tx| tx.rows.len());
+        let load = |tx: &meter_core::Tx| tx.rows.iter().filter(|(logger, _)| *logger == LoggerId::Load).count();
+        rows += effects.persist.as_deref().map_or(0, load);
         black_box(effects);
     }
     report("history records settled", RECORDS, begin);

@@ -2,7 +2,9 @@
 
 use meter_model::Utc;
 
+use crate::register::Power;
 use crate::settings::{Params, SettingsError};
+use crate::tariff::{TariffError, Tariffs};
 
 /// Longest origin kept in an audit row, bytes: a protocol, an association and a peer address fit.
 const ORIGIN_MAX: usize = 96;
@@ -13,14 +15,20 @@ const CLOCK_MIN: Utc = Utc(1_577_836_800_000_000);
 const CLOCK_MAX: Utc = Utc(4_102_444_800_000_000);
 
 /// A command. Each that is accepted leaves one audit row per value changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Set meter time to this, as of the moment of the step. Any distance.
     ClockSet(Utc),
     /// Move meter time by this many µs, at most [`crate::SET_LIMIT_US`] in either direction.
     ClockAdjust(i64),
-    /// Change parameters. The running interval is cut at the moment of the change.
+    /// Change parameters. The running interval is cut at the moment of a change that its row depends on.
     SetParams(Params),
+    /// Put tariffs into force, at once (at the next history record) or at a minute of normal time since 1970.
+    SetTariffs(Box<(Tariffs, Option<i64>)>),
+    /// Debiting stop: log and begin the peaks anew.
+    DebitingStop,
+    /// Set the trip counter of one direction's energy to zero.
+    ResetTrip(Power),
 }
 
 /// Who asks.
@@ -47,7 +55,7 @@ impl Origin {
 }
 
 /// A command was not carried out; nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The metrology has not answered yet or is silent: nobody's fault, try again.
     #[error("the metrology is not answering")]
@@ -67,6 +75,9 @@ pub enum Refused {
     /// An impossible parameter: the caller's fault.
     #[error(transparent)]
     Params(#[from] SettingsError),
+    /// Impossible tariffs: the caller's fault.
+    #[error(transparent)]
+    Tariffs(#[from] TariffError),
 }
 
 /// Whether the clock may be set to this.

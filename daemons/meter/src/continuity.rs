@@ -11,10 +11,9 @@
 //! The interval that was open ends at the last settled record, marked `discontinuity`; so is the next one.
 
 use meter_model::{ClockQuality, Status, Wall};
-use metrology_link::payload::{Billing, Counters, Hello, Topology};
+use metrology_link::payload::{Billing, Counters, Hello, PULSE_INPUTS, Topology};
 
 use crate::effects::Notice;
-use crate::energy;
 use crate::logger::{LoggerId, StatusCode};
 use crate::meter::{Meter, Unsettled, Work};
 use crate::settings::MeterType;
@@ -52,7 +51,7 @@ impl Meter {
                 let seen = self.forget();
                 self.adopt(&hello);
                 self.durable.seq = seq;
-                self.memory_began_anew(Counters::default(), seen, work);
+                self.memory_began_anew(Counters::default(), [0; PULSE_INPUTS], seen, work);
             }
             // Its counters come with its first page; until then nothing of it is believed and nothing is persisted.
             Continuity::Another => self.foreign = true,
@@ -66,8 +65,11 @@ impl Meter {
         self.foreign = false;
         let before = self.durable.device_id;
         let seen = self.forget();
-        self.close_off(billing.snapshot.counters, seen, work);
+        self.close_off(billing.snapshot.counters, billing.snapshot.pulses, seen, work);
         self.adopt(&hello);
+        // Nor is the time it ran elsewhere.
+        self.durable.t_samples = billing.snapshot.t_samples;
+        self.durable.down_us = billing.snapshot.down_us;
         // The records at hand are of its life elsewhere, or older than this page.
         self.durable.seq = billing.history_last;
         self.note(StatusCode::MetrologyReplaced, [number(&before), number(&hello.device_id), 0, 0], work);
@@ -130,26 +132,34 @@ impl Meter {
 
     /// The memory was empty at a start: registers stay, counting goes on from `base`. `seen` is the last page of the
     /// life before.
-    pub(crate) fn memory_began_anew(&mut self, base: Counters, seen: Option<Counters>, work: &mut Work) {
+    pub(crate) fn memory_began_anew(
+        &mut self,
+        base: Counters,
+        pulses: [u64; PULSE_INPUTS],
+        seen: Option<Counters>,
+        work: &mut Work,
+    ) {
         let device_id = number(&self.durable.device_id);
-        self.close_off(base, seen, work);
+        self.close_off(base, pulses, seen, work);
         let a_plus = self.durable.registers.total.a_plus as i64;
         self.note(StatusCode::MetrologyMemoryReset, [device_id, a_plus, 0, 0], work);
         work.effects.notices.push(Notice::MemoryReset);
     }
 
     /// Settles what was seen of the coprocessor that ends here, and ends the interval at the last settled record.
-    fn close_off(&mut self, base: Counters, seen: Option<Counters>, work: &mut Work) {
+    fn close_off(&mut self, base: Counters, pulses: [u64; PULSE_INPUTS], seen: Option<Counters>, work: &mut Work) {
         let before = self.durable.registers;
         if let Some(latest) = seen {
-            let d = &mut self.durable;
-            energy::accrue(&mut d.registers, &d.counters, &latest, d.params.ct_ratio);
-            if d.ct {
-                energy::accrue_set(&mut d.secondary, &d.counters.total, &latest.total, 1);
-            }
+            self.accrue(&latest);
         }
         let counted = self.durable.registers != before;
         self.durable.counters = base;
+        self.durable.pulse_counters = pulses;
+        self.clean = None;
+        if let Some(passive) = &mut self.durable.passive {
+            // Another sample clock begins.
+            passive.after_t = 0;
+        }
         let t = std::mem::take(&mut self.durable.t_samples);
         if let Some(mut interval) = self.durable.interval.take().filter(|i| counted || t > i.start_t) {
             interval.status |= Status::DISCONTINUITY;

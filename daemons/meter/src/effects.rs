@@ -71,8 +71,9 @@ pub struct Resume {
 /// What a step wants done. Order: persist, then acknowledge, send, answer and signal.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
-    /// To be committed before anything else of this step leaves the process.
-    pub persist: Option<Tx>,
+    /// To be committed before anything else of this step leaves the process. Apart from the rest, for it holds a whole
+    /// state and most steps have none.
+    pub persist: Option<Box<Tx>>,
     /// Commands for the coprocessor.
     pub link: Vec<metrology_link::payload::Command>,
     /// Where the link goes on, when that changed.

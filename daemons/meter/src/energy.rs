@@ -16,6 +16,25 @@ pub(crate) fn from_values([a_plus, a_minus, r1, r2, r3, r4, e_plus, e_minus]: [u
     EnergySet { a_plus, a_minus, r: [r1, r2, r3, r4], e_plus, e_minus }
 }
 
+/// One value for each direction that has tariffs, means and peaks: A+, A-, R+, R-, E+, E-; mJ (mvar·s, mVA·s).
+pub type Directions = [u64; DIRECTIONS];
+
+/// Values in [`Directions`].
+pub const DIRECTIONS: usize = 6;
+
+/// The directions of a set: R+ = R1 + R2, R- = R3 + R4.
+pub(crate) fn directions(set: &EnergySet) -> Directions {
+    let [r1, r2, r3, r4] = set.r;
+    [set.a_plus, set.a_minus, r1.saturating_add(r2), r3.saturating_add(r4), set.e_plus, set.e_minus]
+}
+
+/// Adds `to - from` to each value.
+pub(crate) fn advance(sums: &mut Directions, from: &Directions, to: &Directions) {
+    for ((sum, from), to) in sums.iter_mut().zip(from).zip(to) {
+        *sum = sum.saturating_add(to.saturating_sub(*from));
+    }
+}
+
 /// The four sets: L1, L2, L3, total.
 pub(crate) fn sets(counters: &Counters) -> [&EnergySet; 4] {
     let [l1, l2, l3] = &counters.phase;

@@ -3,8 +3,10 @@
 use meter_model::{Status, Utc};
 use metrology_link::payload::{Counters, PHASES, Sums};
 
+use crate::energy::Directions;
 use crate::logger::{ABSENT, LOAD_ENERGIES, Row};
 use crate::settings::{Params, Settings};
+use crate::tariff::TARIFFS;
 use crate::{SET_LIMIT_US, energy};
 
 /// Cumulative sums for means of one phase. Counts are the low 32 bits (27 years of windows); only differences count.
@@ -81,9 +83,28 @@ pub struct Interval {
     pub status: Status,
     /// Sums at its begin.
     pub sums: MeanSums,
+    /// Registers at its begin, mJ.
+    pub total: Directions,
+    /// Registers per tariff at its begin, mJ.
+    pub by_tariff: [Directions; TARIFFS],
 }
 
 impl Interval {
+    /// What is stored while no interval is open.
+    pub(crate) const NONE: Interval = Interval {
+        start: Utc(0),
+        start_t: 0,
+        boundary: 0,
+        status: Status(0),
+        sums: MeanSums {
+            phase: [PhaseMeanSums { windows: 0, u_mv: 0, i_ua: 0, pf_windows: 0, pf_ppm: 0 }; PHASES],
+            f_windows: 0,
+            f_uhz: 0,
+        },
+        total: [0; energy::DIRECTIONS],
+        by_tariff: [[0; energy::DIRECTIONS]; TARIFFS],
+    };
+
     /// The row of this interval when it ends at `end` with these registers and sums, not yet chained.
     ///
     /// Its length against the period gives `short` and `long`: a difference up to [`SET_LIMIT_US`] is what

@@ -2,20 +2,28 @@
 
 mod command;
 mod continuity;
+mod debiting;
+mod demand;
 mod durable;
 mod effects;
 mod energy;
 mod interval;
 mod logger;
 mod meter;
+pub mod order;
 mod reading;
 mod register;
 mod settings;
+mod settle;
+pub mod tariff;
 mod verify;
 
 pub use command::{Command, Origin, Refused};
-pub use durable::{Durable, DurableError, Pending};
+pub use debiting::{Cycle, Schedule};
+pub use demand::{ACCUMULATED, DayExtremes, Demand, Peak, TARIFF_PEAKS};
+pub use durable::{Durable, DurableError, Passive, Pending};
 pub use effects::{Effects, Input, Notice, Resume, Tx};
+pub use energy::{DIRECTIONS, Directions};
 pub use interval::{Interval, MeanSums, PhaseMeanSums};
 pub use logger::{
     ABSENT, AuditCode, Column, Cursor, LOGGERS, LOGS, LoggerId, LoggerSpec, Row, StatusCode, Stored, code_name,

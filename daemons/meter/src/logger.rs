@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 pub const ABSENT: i64 = i64::MIN;
 
 /// Number of loggers.
-pub const LOGS: usize = 3;
+pub const LOGS: usize = 6;
 
 /// Which logger. The number is the number of its chain in the coprocessor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,11 +24,18 @@ pub enum LoggerId {
     Status = 1,
     /// Who changed what.
     Audit = 2,
+    /// Debiting logger 1: registers and peaks at each debiting stop.
+    Debiting = 3,
+    /// Debiting logger 2: registers each day, week or month.
+    Debiting2 = 4,
+    /// Moves of the clock.
+    Clock = 5,
 }
 
 impl LoggerId {
     /// All, in the order of their numbers.
-    pub const ALL: [LoggerId; LOGS] = [LoggerId::Load, LoggerId::Status, LoggerId::Audit];
+    pub const ALL: [LoggerId; LOGS] =
+        [LoggerId::Load, LoggerId::Status, LoggerId::Audit, LoggerId::Debiting, LoggerId::Debiting2, LoggerId::Clock];
 
     /// Its place in [`LOGGERS`] and in arrays of [`Cursor`].
     pub fn index(self) -> usize {
@@ -37,11 +44,7 @@ impl LoggerId {
 
     /// Its specification.
     pub fn spec(self) -> &'static LoggerSpec {
-        match self {
-            LoggerId::Load => &LOGGERS[0],
-            LoggerId::Status => &LOGGERS[1],
-            LoggerId::Audit => &LOGGERS[2],
-        }
+        &LOGGERS[self.index()]
     }
 
     /// The logger of a name as on the command line.
@@ -158,6 +161,92 @@ const STATUS_COLUMNS: &[Column] = &[
 
 const AUDIT_COLUMNS: &[Column] = &[number("code"), number("old"), number("new"), number("uid")];
 
+const fn at(obis: [u8; 6], name: &'static str) -> Column {
+    // Time stamps: µs since 1970 UTC.
+    Column { obis: Some(Obis(obis)), name, scaler: -6, unit: Unit::Second, stored: Stored::Plain }
+}
+
+const fn tariff(c: u8, t: u8, name: &'static str, unit: Unit) -> Column {
+    column([c, 8, t], name, -3, unit, Stored::Millijoule)
+}
+
+const fn power(c: u8, d: u8, t: u8, name: &'static str, unit: Unit) -> Column {
+    column([c, d, t], name, -3, unit, Stored::Plain)
+}
+
+const fn counter(obis: [u8; 6], name: &'static str, unit: Unit) -> Column {
+    Column { obis: Some(Obis(obis)), name, scaler: 0, unit, stored: Stored::Plain }
+}
+
+/// The order of the table: various, energies, powers. Time and clock quality are those of the row.
+const DEBITING_COLUMNS: &[Column] = &[
+    counter([0, 1, 96, 8, 0, 255], "hours", Unit::Hour),
+    counter([1, 1, 0, 1, 0, 255], "debiting periods", Unit::Count),
+    counter([1, 1, 96, 51, 2, 255], "threshold count", Unit::Count),
+    counter([1, 1, 0, 128, 1, 255], "pulses", Unit::Count),
+    counter([1, 1, 0, 4, 2, 255], "CT ratio", Unit::Count),
+    energy(1, "A+", Unit::WattHour),
+    energy(2, "A-", Unit::WattHour),
+    energy(3, "R+", Unit::VarHour),
+    energy(4, "R-", Unit::VarHour),
+    energy(9, "E+", Unit::VoltAmpereHour),
+    energy(10, "E-", Unit::VoltAmpereHour),
+    tariff(1, 1, "A+ T1", Unit::WattHour),
+    tariff(1, 2, "A+ T2", Unit::WattHour),
+    tariff(1, 3, "A+ T3", Unit::WattHour),
+    tariff(1, 4, "A+ T4", Unit::WattHour),
+    tariff(3, 1, "R+ T1", Unit::VarHour),
+    tariff(3, 2, "R+ T2", Unit::VarHour),
+    tariff(3, 3, "R+ T3", Unit::VarHour),
+    tariff(3, 4, "R+ T4", Unit::VarHour),
+    power(1, 6, 0, "P+ max", Unit::Watt),
+    at([1, 1, 1, 6, 0, 255], "P+ max at"),
+    power(1, 2, 0, "P+ max acc", Unit::Watt),
+    power(1, 2, 1, "P+ max acc T1", Unit::Watt),
+    power(1, 2, 2, "P+ max acc T2", Unit::Watt),
+    power(3, 6, 0, "Q+ max", Unit::Var),
+    at([1, 1, 3, 6, 0, 255], "Q+ max at"),
+    power(3, 2, 0, "Q+ max acc", Unit::Var),
+    power(1, 6, 1, "P+ max T1", Unit::Watt),
+    at([1, 1, 1, 6, 1, 255], "P+ max T1 at"),
+    power(1, 6, 2, "P+ max T2", Unit::Watt),
+    at([1, 1, 1, 6, 2, 255], "P+ max T2 at"),
+    power(3, 6, 1, "Q+ max T1", Unit::Var),
+    at([1, 1, 3, 6, 1, 255], "Q+ max T1 at"),
+    power(3, 6, 2, "Q+ max T2", Unit::Var),
+    at([1, 1, 3, 6, 2, 255], "Q+ max T2 at"),
+    power(9, 6, 0, "S+ max", Unit::VoltAmpere),
+    at([1, 1, 9, 6, 0, 255], "S+ max at"),
+    power(10, 6, 0, "S- max", Unit::VoltAmpere),
+    at([1, 1, 10, 6, 0, 255], "S- max at"),
+];
+
+const DEBITING_2_COLUMNS: &[Column] = &[
+    counter([0, 1, 96, 8, 0, 255], "hours", Unit::Hour),
+    energy(1, "A+", Unit::WattHour),
+    energy(2, "A-", Unit::WattHour),
+    energy(3, "R+", Unit::VarHour),
+    energy(4, "R-", Unit::VarHour),
+    tariff(1, 1, "A+ T1", Unit::WattHour),
+    tariff(1, 2, "A+ T2", Unit::WattHour),
+    tariff(1, 3, "A+ T3", Unit::WattHour),
+    tariff(1, 4, "A+ T4", Unit::WattHour),
+    tariff(2, 1, "A- T1", Unit::WattHour),
+    tariff(2, 2, "A- T2", Unit::WattHour),
+    tariff(2, 3, "A- T3", Unit::WattHour),
+    tariff(2, 4, "A- T4", Unit::WattHour),
+    tariff(3, 1, "R+ T1", Unit::VarHour),
+    tariff(3, 2, "R+ T2", Unit::VarHour),
+    tariff(3, 3, "R+ T3", Unit::VarHour),
+    tariff(3, 4, "R+ T4", Unit::VarHour),
+    tariff(4, 1, "R- T1", Unit::VarHour),
+    tariff(4, 2, "R- T2", Unit::VarHour),
+    tariff(4, 3, "R- T3", Unit::VarHour),
+    tariff(4, 4, "R- T4", Unit::VarHour),
+];
+
+const CLOCK_COLUMNS: &[Column] = &[at([0, 1, 1, 0, 0, 255], "old"), at([0, 1, 1, 0, 0, 255], "new")];
+
 /// All loggers. The store makes its tables from this list.
 pub static LOGGERS: [LoggerSpec; LOGS] = [
     LoggerSpec {
@@ -187,6 +276,31 @@ pub static LOGGERS: [LoggerSpec; LOGS] = [
         // One change a day for 11 years. Apart from the status logger, so that no number of events pushes a change out.
         depth: 4096,
     },
+    LoggerSpec {
+        id: LoggerId::Debiting,
+        name: "debiting",
+        obis: Obis([1, 1, 98, 1, 0, 255]),
+        columns: DEBITING_COLUMNS,
+        text: false,
+        // Three years of months.
+        depth: 36,
+    },
+    LoggerSpec {
+        id: LoggerId::Debiting2,
+        name: "debiting2",
+        obis: Obis([1, 1, 98, 2, 0, 255]),
+        columns: DEBITING_2_COLUMNS,
+        text: false,
+        depth: 175,
+    },
+    LoggerSpec {
+        id: LoggerId::Clock,
+        name: "clock",
+        obis: Obis([1, 1, 99, 98, 3, 255]),
+        columns: CLOCK_COLUMNS,
+        text: false,
+        depth: 200,
+    },
 ];
 
 /// Codes of the status logger that the meter itself writes. Codes below 1000 are those of the metrology's events
@@ -210,6 +324,8 @@ pub enum StatusCode {
     WrongTopology = 1006,
     /// A damaged database was put aside; rows up to here are in the file that was kept. args: settled history record.
     StoreReplaced = 1007,
+    /// History was lost over a tariff switch: energy of the gap went to the tariff before. args: tariff before, after.
+    TariffUncertain = 1008,
 }
 
 /// Codes of the audit logger.
@@ -230,6 +346,28 @@ pub enum AuditCode {
     ClockFailed = 6,
     /// A damaged database was put aside and a new one begun. old: 0, new: settled history record.
     StoreReplaced = 7,
+    /// The tariff demanded.
+    DemandedTariff = 8,
+    /// The tariff plan followed.
+    TariffPlan = 9,
+    /// Tariffs accepted, waiting for their time. old, new: fingerprints of what waited and waits (0 = nothing).
+    TariffsAccepted = 10,
+    /// Tariffs came into force. old, new: fingerprints.
+    TariffsInForce = 11,
+    /// Day, interval and first month of debiting stops, as day * 10 000 + months * 100 + first.
+    DebitingSchedule = 12,
+    /// Cycle of debiting logger 2: 0 daily, 1 weekly, 2 monthly.
+    Debiting2Cycle = 13,
+    /// Debiting stops by tariff input 1: 0 off, 1 on.
+    DebitingPulse = 14,
+    /// Power threshold, W.
+    PowerThreshold = 15,
+    /// Smallest move of the clock in the clock logger, s.
+    ClockFilter = 16,
+    /// A debiting stop was asked for. old, new: number of debiting periods.
+    DebitingStop = 17,
+    /// A trip counter was set to zero. old, new: mJ at which it began to count; 18 to 23 for A+, A-, R+, R-, E+, E-.
+    TripReset = 18,
 }
 
 /// The name of a code of the status or audit logger, for people; `None` for the load profile and unknown codes.
@@ -244,6 +382,7 @@ pub fn code_name(logger: LoggerId, code: i64) -> Option<&'static str> {
         (LoggerId::Status, 1005) => Some("events-lost"),
         (LoggerId::Status, 1006) => Some("wrong-topology"),
         (LoggerId::Status, 1007) => Some("store-replaced"),
+        (LoggerId::Status, 1008) => Some("tariff-uncertain"),
         (LoggerId::Audit, 1) => Some("clock-set"),
         (LoggerId::Audit, 2) => Some("clock-adjusted"),
         (LoggerId::Audit, 3) => Some("period"),
@@ -251,6 +390,17 @@ pub fn code_name(logger: LoggerId, code: i64) -> Option<&'static str> {
         (LoggerId::Audit, 5) => Some("base-offset"),
         (LoggerId::Audit, 6) => Some("clock-failed"),
         (LoggerId::Audit, 7) => Some("store-replaced"),
+        (LoggerId::Audit, 8) => Some("demanded-tariff"),
+        (LoggerId::Audit, 9) => Some("tariff-plan"),
+        (LoggerId::Audit, 10) => Some("tariffs-accepted"),
+        (LoggerId::Audit, 11) => Some("tariffs-in-force"),
+        (LoggerId::Audit, 12) => Some("debiting-schedule"),
+        (LoggerId::Audit, 13) => Some("debiting2-cycle"),
+        (LoggerId::Audit, 14) => Some("debiting-pulse"),
+        (LoggerId::Audit, 15) => Some("power-threshold"),
+        (LoggerId::Audit, 16) => Some("clock-filter"),
+        (LoggerId::Audit, 17) => Some("debiting-stop"),
+        (LoggerId::Audit, 18..=23) => Some("trip-reset"),
         _ => None,
     }
 }

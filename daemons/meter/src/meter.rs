@@ -4,18 +4,21 @@
 //! and one replayed after an absence take the same path and come out the same to the last bit. What was counted since
 //! the settled record is added on reading and never stored.
 
-use meter_model::{ClockQuality, Mono, Status, Utc, Wall};
+use meter_model::{ClockQuality, Date, Mono, Status, Utc, Wall};
 use metrology_link::PROTOCOL;
 use metrology_link::payload::{
     self, Billing, Counters, EnergySet, EventRecord, Grid, Hello, HistoryKind, HistoryRecord,
 };
 
 use crate::command::{Command, Origin, Refused, check_time};
-use crate::durable::{Durable, Pending};
+use crate::demand::Period;
+use crate::durable::{Durable, Passive, Pending};
 use crate::effects::{Effects, Input, Notice, Resume, Tx};
 use crate::interval::{Interval, MeanSums};
 use crate::logger::{AuditCode, LoggerId, Row, StatusCode};
 use crate::settings::{Params, Settings, SettingsError};
+use crate::settle::fingerprint;
+use crate::tariff::TARIFFS;
 use crate::{SET_LIMIT_US, energy};
 
 /// A billing page older than this is not "now": 25 windows of 200 ms, more than a resync of the link and a warm
@@ -56,6 +59,9 @@ pub struct Meter {
     /// Its last billing page and when it came.
     pub(crate) last: Option<(Billing, Mono)>,
     pub(crate) unsettled: Option<Unsettled>,
+    /// Counters of the last page that came while no record was outstanding: what they have more than the settled record
+    /// belongs to the tariff in force.
+    pub(crate) clean: Option<Counters>,
     silent: bool,
     /// When and how often the pending grid was sent in this process.
     sent: (Mono, u32),
@@ -79,11 +85,12 @@ impl Meter {
     /// Impossible settings, or a state that belongs to a meter of another kind. Nothing is changed.
     pub fn new(settings: Settings, durable: Option<Durable>) -> Result<Meter, SettingsError> {
         settings.params.check(settings.meter_type)?;
-        let durable = durable.unwrap_or_else(|| Durable::new(settings.meter_type.is_ct(), settings.params));
+        let durable = durable.unwrap_or_else(|| first(&settings));
         if durable.ct != settings.meter_type.is_ct() {
             return Err(SettingsError::OtherKind);
         }
-        let reconfigure = durable.configured != settings.params;
+        let tariffs = configured_tariffs(&settings);
+        let reconfigure = durable.configured != settings.params || durable.configured_tariffs != tariffs;
         Ok(Meter {
             settings,
             durable,
@@ -91,6 +98,7 @@ impl Meter {
             foreign: false,
             last: None,
             unsettled: None,
+            clean: None,
             silent: false,
             sent: (Mono(0), 0),
             reconfigure,
@@ -116,7 +124,7 @@ impl Meter {
                 self.note(StatusCode::StoreReplaced, [as_i64(self.durable.seq), 0, 0, 0], &mut work);
                 let origin = Origin { source: "store".into(), uid: 0 };
                 let at = Wall { utc: self.durable.utc, quality: self.durable.quality };
-                self.audit(AuditCode::StoreReplaced, 0, as_i64(self.durable.seq), &origin, at, &mut work);
+                self.audit(AuditCode::StoreReplaced as i64, 0, as_i64(self.durable.seq), &origin, at, &mut work);
             }
             Input::Tick => {
                 if self.last.is_some() && self.is_stale(now) {
@@ -209,8 +217,8 @@ impl Meter {
                 .filter(|logger| touched[logger.index()])
                 .map(|logger| self.durable.cursors[logger.index()].chain_head(logger))
                 .collect();
-            work.effects.persist =
-                Some(Tx { durable: self.durable, rows: work.rows, event_ack: work.event_ack, heads });
+            let tx = Tx { durable: self.durable, rows: work.rows, event_ack: work.event_ack, heads };
+            work.effects.persist = Some(Box::new(tx));
         }
         work.effects
     }
@@ -232,8 +240,8 @@ impl Meter {
         self.append(LoggerId::Status, Row { start: at, end: at, status, values, ..Row::default() }, work);
     }
 
-    fn audit(&mut self, code: AuditCode, old: i64, new: i64, origin: &Origin, at: Wall, work: &mut Work) {
-        let values = vec![code as i64, old, new, i64::from(origin.uid)];
+    pub(crate) fn audit(&mut self, code: i64, old: i64, new: i64, origin: &Origin, at: Wall, work: &mut Work) {
+        let values = vec![code, old, new, i64::from(origin.uid)];
         let status = quality_bits(at.quality);
         let row = Row { start: at.utc, end: at.utc, status, values, text: origin.words(), ..Row::default() };
         self.append(LoggerId::Audit, row, work);
@@ -263,11 +271,21 @@ impl Meter {
         let second = billing.second.number;
         work.effects.snapshot = self.last.as_ref().is_none_or(|(last, _)| last.second.number != second);
         self.last = Some((billing, now));
+        if billing.history_last <= self.durable.seq {
+            self.clean = Some(billing.snapshot.counters);
+        }
         if self.reconfigure && self.durable.pending.is_none() {
             self.reconfigure = false;
-            self.durable.configured = self.settings.params;
             let origin = Origin { source: "configuration".into(), uid: 0 };
-            self.change_params(self.settings.params, &origin, now, work);
+            if std::mem::replace(&mut self.durable.configured, self.settings.params) != self.settings.params {
+                self.change_params(self.settings.params, &origin, now, work);
+            }
+            let tariffs = configured_tariffs(&self.settings);
+            if std::mem::replace(&mut self.durable.configured_tariffs, tariffs) != tariffs
+                && let Some(setting) = self.settings.tariffs
+            {
+                self.accept_tariffs(&setting, &origin, self.now(now), work);
+            }
             work.persist = true;
         }
         self.chase_pending(now, work);
@@ -306,13 +324,19 @@ impl Meter {
                 return;
             }
             let seen = self.unsettled.take().map(|u| u.counters);
-            self.memory_began_anew(snapshot.counters, seen, work);
+            self.memory_began_anew(snapshot.counters, snapshot.pulses, seen, work);
         }
         let regressed = self.settle_energy(record);
         let sums = MeanSums::from(&snapshot.sums);
         let happened = self.happened(record, regressed, &sums);
         let time = self.time_of(record);
-        self.settle_interval(record, happened, &time, &sums, work);
+        let metered = self.settle_counters(record);
+        let old_params = self.durable.params;
+        let asked = self.take_pending(record);
+        self.settle_interval(record, happened, &time, &sums, &old_params, work);
+        self.settle_debiting(record, &time, asked, work);
+        self.settle_clock(record, &time, work);
+        self.settle_tariff(record, &time, metered, work);
 
         let d = &mut self.durable;
         d.seq = record.seq;
@@ -340,13 +364,10 @@ impl Meter {
             // Pages of the boot before showed more than its memory kept: that energy was measured and shown.
             to = energy::max(&to, &unsettled.counters);
         }
-        let d = &mut self.durable;
-        let mut regressed = to != snapshot.counters;
-        regressed |= energy::accrue(&mut d.registers, &d.counters, &to, d.params.ct_ratio);
-        if d.ct {
-            energy::accrue_set(&mut d.secondary, &d.counters.total, &to.total, 1);
-        }
-        d.counters = snapshot.counters;
+        let regressed = self.accrue(&to) || to != snapshot.counters;
+        self.durable.counters = snapshot.counters;
+        // It is in the registers now: no page that came without a record outstanding is newer than the next record.
+        self.clean = None;
         regressed
     }
 
@@ -400,14 +421,13 @@ impl Meter {
         happened: Status,
         time: &RecordTime,
         sums: &MeanSums,
+        old_params: &Params,
         work: &mut Work,
     ) {
         let t = record.snapshot.t_samples;
         let quality = quality_bits(quality(record.grid.quality));
-        let old_params = self.durable.params;
         let mut cause = Status(0);
-        let changed = self.take_pending(record);
-        if changed || happened.has(Status::CONFIG_CHANGED) {
+        if self.durable.params.cuts(old_params) || happened.has(Status::CONFIG_CHANGED) {
             cause |= Status::CONFIG_CHANGED;
         }
         if time.set {
@@ -417,20 +437,21 @@ impl Meter {
         let Some(mut interval) = self.durable.interval else {
             let status = std::mem::take(&mut self.durable.carry) | quality;
             let boundary = params.boundary_after(time.at.0.div_euclid(Utc::MINUTE));
-            self.durable.interval = Some(Interval { start: time.at, start_t: t, boundary, status, sums: *sums });
+            self.open_interval(Interval {
+                start: time.at,
+                start_t: t,
+                boundary,
+                status,
+                sums: *sums,
+                ..Interval::NONE
+            });
             return;
         };
         interval.status |= happened | cause | quality;
         if time.adjusted {
             interval.status |= Status::CLOCK_ADJUSTED;
         }
-        let crossed = match record.kind {
-            HistoryKind::Minute => record.minute >= interval.boundary,
-            // The record of a minute that an adjustment jumped over follows.
-            HistoryKind::GridChange => false,
-            // At the boundary itself its own record follows.
-            _ => time.at > Utc::from_minutes(interval.boundary),
-        };
+        let crossed = time.reaches(record, Utc::from_minutes(interval.boundary));
         if cause == Status(0) && !crossed {
             self.durable.interval = Some(interval);
             return;
@@ -440,7 +461,8 @@ impl Meter {
         // An adjustment backwards over the begin must not bring the boundary back that was already closed.
         let mut start = time.at.max(interval.start);
         if t > interval.start_t {
-            let row = interval.row(end, &self.durable.registers, sums, &old_params, &self.settings);
+            let row = interval.row(end, &self.durable.registers, sums, old_params, &self.settings);
+            self.period_ended(&interval, &row, old_params);
             self.append(LoggerId::Load, row, work);
         } else {
             // Two cuts within one window: nothing was measured in between, so there is no row; what happened is told
@@ -453,15 +475,46 @@ impl Meter {
         }
         let minute = time.at.max(start).0.div_euclid(Utc::MINUTE);
         let boundary = params.boundary_after(minute);
-        self.durable.interval = Some(Interval { start, start_t: t, boundary, status: opening, sums: *sums });
+        self.open_interval(Interval { start, start_t: t, boundary, status: opening, sums: *sums, ..Interval::NONE });
     }
 
-    /// Puts a pending change into force when the record is under its grid. True when parameters changed.
+    /// Opens an interval at the settled registers.
+    fn open_interval(&mut self, interval: Interval) {
+        let d = &mut self.durable;
+        let total = energy::directions(&d.registers.total);
+        d.interval = Some(Interval { total, by_tariff: d.by_tariff, ..interval });
+    }
+
+    /// Hands a whole period to the means and peaks.
+    fn period_ended(&mut self, interval: &Interval, row: &Row, params: &Params) {
+        if row.status.0 & (Status::SHORT | Status::LONG).0 != 0 {
+            return;
+        }
+        let d = &mut self.durable;
+        let mut total = [0; energy::DIRECTIONS];
+        energy::advance(&mut total, &interval.total, &energy::directions(&d.registers.total));
+        let mut by_tariff = [[0; energy::DIRECTIONS]; TARIFFS];
+        for (n, sums) in by_tariff.iter_mut().enumerate() {
+            energy::advance(sums, &interval.by_tariff[n], &d.by_tariff[n]);
+        }
+        d.demand.period(&Period { end: row.end, total, by_tariff: &by_tariff, params });
+    }
+
+    /// Puts a pending change into force when the record is under its grid. True when it asks for a debiting stop.
     fn take_pending(&mut self, record: &HistoryRecord) -> bool {
         let Some(pending) = self.durable.pending.filter(|p| record.grid.id >= p.grid.id) else { return false };
-        self.durable.pending = None;
-        let params = pending.params.unwrap_or(self.durable.params);
-        std::mem::replace(&mut self.durable.params, params) != params
+        let d = &mut self.durable;
+        d.pending = None;
+        let new = pending.params.unwrap_or(d.params);
+        let old = std::mem::replace(&mut d.params, new);
+        // Another schedule, or other midnights: the next stops are looked for anew.
+        if (old.debiting, old.offset_min) != (d.params.debiting, d.params.offset_min) {
+            d.debiting_next = None;
+        }
+        if (old.debiting_2, old.offset_min) != (d.params.debiting_2, d.params.offset_min) {
+            d.debiting_2_next = None;
+        }
+        pending.debiting_stop
     }
 
     fn on_event(&mut self, event: &EventRecord, work: &mut Work) {
@@ -507,14 +560,36 @@ impl Meter {
                 self.change_params(params, origin, now, work);
                 Ok(())
             }
+            Command::SetTariffs(setting) => {
+                if wall.quality != ClockQuality::Invalid {
+                    let normal = self.durable.params.normal(wall.utc.0.div_euclid(Utc::MINUTE));
+                    setting.0.check_horizon(Date::of_minute(normal).0)?;
+                }
+                self.accept_tariffs(&setting, origin, wall, work);
+                Ok(())
+            }
+            Command::DebitingStop => {
+                let n = i64::from(self.durable.debiting_periods);
+                self.audit(AuditCode::DebitingStop as i64, n, n + 1, origin, wall, work);
+                self.send_grid(Pending { grid, params: None, debiting_stop: true }, now, work);
+                Ok(())
+            }
+            Command::ResetTrip(direction) => {
+                let n = direction as usize;
+                let begin = energy::directions(&self.live_registers().0.total)[n];
+                let old = std::mem::replace(&mut self.durable.trip[n], begin);
+                let code = AuditCode::TripReset as i64 + n as i64;
+                self.audit(code, as_i64(old), as_i64(begin), origin, wall, work);
+                Ok(())
+            }
             Command::ClockSet(utc) => {
                 check_time(utc)?;
                 // The sample that is being taken now: the last window's end plus what has passed since.
                 let ticks = u128::from(now.since(*at)) * u128::from(grid.rate_q16) / 65_536_000_000;
                 let anchor = billing.snapshot.t_samples.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX));
                 let line = Grid { anchor, utc_us: utc.0, quality: payload::ClockQuality::Valid, ..grid };
-                self.audit(AuditCode::ClockSet, wall.utc.0, utc.0, origin, wall, work);
-                self.send_grid(line, None, now, work);
+                self.audit(AuditCode::ClockSet as i64, wall.utc.0, utc.0, origin, wall, work);
+                self.send_grid(Pending { grid: line, params: None, debiting_stop: false }, now, work);
                 Ok(())
             }
             Command::ClockAdjust(delta) => {
@@ -528,8 +603,8 @@ impl Meter {
                 check_time(Utc(new))?;
                 let utc_us = grid.utc_us.saturating_add(delta);
                 let line = Grid { utc_us, quality: payload::ClockQuality::Valid, ..grid };
-                self.audit(AuditCode::ClockAdjusted, wall.utc.0, new, origin, wall, work);
-                self.send_grid(line, None, now, work);
+                self.audit(AuditCode::ClockAdjusted as i64, wall.utc.0, new, origin, wall, work);
+                self.send_grid(Pending { grid: line, params: None, debiting_stop: false }, now, work);
                 Ok(())
             }
         }
@@ -540,27 +615,24 @@ impl Meter {
     fn change_params(&mut self, params: Params, origin: &Origin, now: Mono, work: &mut Work) {
         let old = self.durable.params;
         let wall = self.now(now);
-        for (code, old, new) in [
-            (AuditCode::Period, i64::from(old.period_min), i64::from(params.period_min)),
-            (AuditCode::CtRatio, i64::from(old.ct_ratio), i64::from(params.ct_ratio)),
-            (AuditCode::Offset, i64::from(old.offset_min), i64::from(params.offset_min)),
-        ] {
+        for ((code, old), (_, new)) in old.audited().into_iter().zip(params.audited()) {
             if old != new {
-                self.audit(code, old, new, origin, wall, work);
+                self.audit(code as i64, old, new, origin, wall, work);
             }
         }
         if old != params
             && let Some((billing, _)) = &self.last
         {
-            let line = billing.grid;
-            self.send_grid(line, Some(params), now, work);
+            let grid = billing.grid;
+            self.send_grid(Pending { grid, params: Some(params), debiting_stop: false }, now, work);
         }
     }
 
-    fn send_grid(&mut self, line: Grid, params: Option<Params>, now: Mono, work: &mut Work) {
+    /// Sends a change on its way, under the next number.
+    fn send_grid(&mut self, pending: Pending, now: Mono, work: &mut Work) {
         let in_force = self.last_billing().map_or(0, |b| b.grid.id).max(self.durable.grid_id);
-        let grid = Grid { id: in_force.saturating_add(1), ..line };
-        self.durable.pending = Some(Pending { grid, params });
+        let grid = Grid { id: in_force.saturating_add(1), ..pending.grid };
+        self.durable.pending = Some(Pending { grid, ..pending });
         self.sent = (now, 1);
         work.persist = true;
         work.effects.link.push(payload::Command::SetGrid(grid));
@@ -585,16 +657,16 @@ impl Meter {
         self.give_up_pending(self.now(now), work);
     }
 
-    /// Drops a clock change with an audit row. Parameters come into force all the same, at the next record.
+    /// Drops a clock change with an audit row. Parameters and debiting stops come all the same, at the next record.
     pub(crate) fn give_up_pending(&mut self, at: Wall, work: &mut Work) {
         let Some(pending) = &mut self.durable.pending else { return };
-        if pending.params.is_some() {
+        if pending.params.is_some() || pending.debiting_stop {
             pending.grid.id = 0;
         } else {
             let id = i64::from(pending.grid.id);
             self.durable.pending = None;
             let origin = Origin { source: "metrology".into(), uid: 0 };
-            self.audit(AuditCode::ClockFailed, id, 0, &origin, at, work);
+            self.audit(AuditCode::ClockFailed as i64, id, 0, &origin, at, work);
         }
         work.persist = true;
         work.effects.notices.push(Notice::GridGivenUp);
@@ -602,15 +674,45 @@ impl Meter {
 }
 
 /// The times of one record.
-struct RecordTime {
+pub(crate) struct RecordTime {
     /// Meter time of the record, by the grid now in force.
-    at: Utc,
+    pub(crate) at: Utc,
     /// The same by the grid before.
-    old: Utc,
+    pub(crate) old: Utc,
     /// They differ by more than an adjustment may.
-    set: bool,
+    pub(crate) set: bool,
     /// They differ, by less.
-    adjusted: bool,
+    pub(crate) adjusted: bool,
+}
+
+impl RecordTime {
+    /// Whether a boundary on a minute is reached by this record.
+    pub(crate) fn reaches(&self, record: &HistoryRecord, boundary: Utc) -> bool {
+        match record.kind {
+            HistoryKind::Minute => Utc::from_minutes(record.minute) >= boundary,
+            // The record of a minute that an adjustment jumped over follows.
+            HistoryKind::GridChange => self.set && self.at > boundary,
+            // At the boundary itself its own record follows.
+            _ => self.at > boundary,
+        }
+    }
+}
+
+/// The state of a meter at its very first start.
+fn first(settings: &Settings) -> Durable {
+    let mut durable = Durable::new(settings.meter_type.is_ct(), settings.params);
+    durable.configured_tariffs = configured_tariffs(settings);
+    match settings.tariffs {
+        Some((tariffs, None)) => durable.tariffs = tariffs,
+        Some((tariffs, Some(minute))) => durable.passive = Some(Passive { after_t: 0, minute, tariffs }),
+        None => {}
+    }
+    durable
+}
+
+/// What tells the configured tariffs from others; 0 when none are configured.
+fn configured_tariffs(settings: &Settings) -> u64 {
+    settings.tariffs.as_ref().map_or(0, |(tariffs, minute)| fingerprint(tariffs, *minute))
 }
 
 fn as_i64(v: u64) -> i64 {

@@ -3,18 +3,32 @@
 use meter_model::{Absent, Mono, Obis, Reading, Status, Utc};
 use metrology_link::payload::{Billing, Counters, EnergySet, PhaseSecond, Valid};
 
+use crate::demand::{Peak, accumulated, tariff_peak};
+use crate::energy::{self, Directions, directions};
 use crate::meter::{Meter, quality_bits};
 use crate::register::{Energy, Power, REGISTERS, Register, Source, find};
+use crate::tariff::TARIFFS;
 
 /// Millijoules in one step of an energy reading: scaler -3 in Wh. 1 mWh = 3600 mJ; readings are rounded down, so
 /// a reading never shows energy that was not there yet.
 pub const MILLIJOULE_PER_STEP: u64 = 3600;
 
+/// One hour, µs.
+const HOUR_US: u64 = 3_600_000_000;
+
+/// Every energy, mJ, as settled or as of one billing page.
+struct Energies {
+    registers: Counters,
+    secondary: EnergySet,
+    by_tariff: [Directions; TARIFFS],
+    secondary_by_tariff: [Directions; TARIFFS],
+    trip: Directions,
+}
+
 /// The registers as of one billing page.
 struct Live<'a> {
     billing: &'a Billing,
-    registers: Counters,
-    secondary: EnergySet,
+    energies: Energies,
     at: Utc,
     status: Status,
 }
@@ -39,9 +53,9 @@ impl Meter {
         let d = self.durable();
         let status = quality_bits(d.quality) | self.own_status();
         let rows = REGISTERS.iter().filter(|r| r.on(self.settings().meter_type));
+        let energies = self.settled_energies();
         rows.filter_map(|r| {
-            let mj = stored_energy(r.source, &d.registers, &d.secondary)?;
-            let value = (mj / MILLIJOULE_PER_STEP) as i64;
+            let value = energies.shown(r.source)?;
             let reading = Reading { value, scaler: r.scaler, unit: r.unit, at: d.utc, status };
             Some((r.obis, if d.seq == 0 { Reading::none(Absent::NotYet, r.scaler, r.unit, d.utc) } else { reading }))
         })
@@ -60,14 +74,80 @@ impl Meter {
     fn live(&self, now: Mono) -> Option<Live<'_>> {
         let billing = self.last_billing().filter(|_| !self.is_stale(now))?;
         let (registers, secondary) = self.live_registers();
+        let mut energies = Energies { registers, secondary, ..self.settled_energies() };
+        // Only what surely belongs to the tariff in force: what came with a page while no record was outstanding.
+        if let Some(clean) = &self.clean {
+            let d = self.durable();
+            let t = d.tariff.index();
+            let (mut total, mut set) = (d.registers.total, d.secondary);
+            energy::accrue_set(&mut total, &d.counters.total, &clean.total, d.params.ct_ratio);
+            energy::advance(&mut energies.by_tariff[t], &directions(&d.registers.total), &directions(&total));
+            if d.ct {
+                energy::accrue_set(&mut set, &d.counters.total, &clean.total, 1);
+                energy::advance(&mut energies.secondary_by_tariff[t], &directions(&d.secondary), &directions(&set));
+            }
+        }
         let grid = &billing.grid;
         let at = Utc(grid.utc_us_at(billing.snapshot.t_samples));
         let status = quality_bits(crate::meter::quality(grid.quality)) | self.own_status();
-        Some(Live { billing, registers, secondary, at, status })
+        Some(Live { billing, energies, at, status })
+    }
+
+    fn settled_energies(&self) -> Energies {
+        let d = self.durable();
+        Energies {
+            registers: d.registers,
+            secondary: d.secondary,
+            by_tariff: d.by_tariff,
+            secondary_by_tariff: d.secondary_by_tariff,
+            trip: d.trip,
+        }
+    }
+
+    /// A value that is as of a settled record, with its own time; `None` when the source is none of these. They need no
+    /// link: their time says what they are of.
+    fn stored(&self, source: Source) -> Option<Result<(i64, Utc), Absent>> {
+        let (d, demand) = (self.durable(), &self.durable().demand);
+        let peak = |peak: Option<&Peak>| match peak {
+            // Nothing to compare with yet, and no stop at which it would have become zero.
+            Some(peak) if demand.mean.is_some() || demand.since != Utc(0) => Ok((as_i64(peak.mw), peak.at)),
+            _ => Err(Absent::NotYet),
+        };
+        let now = |value: u64| if d.seq == 0 { Err(Absent::NotYet) } else { Ok((as_i64(value), d.utc)) };
+        Some(match source {
+            Source::Mean(power) => {
+                demand.mean.map(|(means, end)| (as_i64(means[power as usize]), end)).ok_or(Absent::NotYet)
+            }
+            Source::Peak(power) => peak(demand.peaks.get(power as usize)),
+            Source::TariffPeak(power, tariff) => {
+                peak(tariff_peak(power as usize, tariff).and_then(|at| demand.tariff_peaks.get(at)))
+            }
+            Source::Accumulated(power, tariff) => {
+                let at = accumulated(power as usize, tariff).and_then(|at| demand.accumulated.get(at));
+                at.map_or(Err(Absent::NoChannel), |mw| now(*mw))
+            }
+            Source::DayMax => demand.day.map(|d| (as_i64(d.max.mw), d.max.at)).ok_or(Absent::NotYet),
+            Source::DayMin => demand.day.map(|d| (as_i64(d.min.mw), d.min.at)).ok_or(Absent::NotYet),
+            Source::Hours(None) => now(d.metered_us / HOUR_US),
+            Source::Hours(Some(tariff)) => now(d.metered_by_tariff[tariff.index()] / HOUR_US),
+            Source::DebitingPeriods => now(d.debiting_periods.into()),
+            Source::Threshold => now(d.params.threshold_w.into()),
+            Source::ThresholdCount => now(demand.threshold_count.into()),
+            Source::Pulses(k) => d.pulses.get(usize::from(k)).map_or(Err(Absent::NoChannel), |n| now(*n)),
+            Source::ActiveTariff => now(d.tariff.number().into()),
+            _ => return None,
+        })
     }
 
     fn reading(&self, register: &Register, live: Option<&Live>, now: Mono) -> Reading {
         let Register { scaler, unit, source, .. } = *register;
+        if let Some(stored) = self.stored(source) {
+            let status = quality_bits(self.durable().quality) | self.own_status();
+            return match stored {
+                Ok((value, at)) => Reading { value, scaler, unit, at, status },
+                Err(reason) => Reading::none(reason, scaler, unit, self.durable().utc),
+            };
+        }
         let Some(live) = live else {
             let reason = if self.last_billing().is_some() { Absent::Stale } else { Absent::NotYet };
             return Reading::none(reason, scaler, unit, self.now(now).utc);
@@ -89,15 +169,22 @@ impl Meter {
         // No second has been completed since the coprocessor started: the powers are not measured yet.
         let measured = || if second.number == 0 { Err(Absent::NotYet) } else { Ok(()) };
         match source {
-            Source::Energy(None, _) | Source::Secondary(_) => {}
             Source::Energy(Some(k), _) => self.has_element(k)?,
+            _ if live.energies.shown(source).is_some() => {}
             Source::Clock | Source::Boots | Source::DownTime | Source::Overloads | Source::CtRatio => {}
             _ => measured()?,
         }
         match source {
-            Source::Energy(..) | Source::Secondary(_) => {
-                let mj = stored_energy(source, &live.registers, &live.secondary).ok_or(Absent::NoChannel)?;
-                Ok((mj / MILLIJOULE_PER_STEP) as i64)
+            Source::NetPower => Ok(second.p_mw.saturating_mul(ratio)),
+            Source::ThdU(k) => {
+                has(Valid::U, k, Absent::NoChannel)?;
+                has(Valid::THD, k, Absent::Undefined)?;
+                Ok(phase(k)?.thd_u_ppm.into())
+            }
+            Source::ThdI(k) => {
+                has(Valid::I, k, Absent::NoChannel)?;
+                has(Valid::THD_I, k, Absent::Undefined)?;
+                Ok(phase(k)?.thd_i_ppm.into())
             }
             Source::Power(None, power) => {
                 let s = i64::try_from(second.s_mva).unwrap_or(i64::MAX);
@@ -135,6 +222,7 @@ impl Meter {
             Source::DownTime => Ok(i64::try_from(snapshot.down_us).unwrap_or(i64::MAX)),
             Source::Overloads => Ok(i64::try_from(snapshot.clipped_windows).unwrap_or(i64::MAX)),
             Source::CtRatio => Ok(ratio),
+            energy => live.energies.shown(energy).ok_or(Absent::NoChannel),
         }
     }
 
@@ -146,24 +234,37 @@ impl Meter {
     }
 }
 
-/// The value of an energy register in mJ; `None` when the source is no energy.
-fn stored_energy(source: Source, registers: &Counters, secondary: &EnergySet) -> Option<u64> {
-    let (set, energy) = match source {
-        Source::Energy(None, energy) => (&registers.total, energy),
-        Source::Energy(Some(k), energy) => (registers.phase.get(usize::from(k))?, energy),
-        Source::Secondary(energy) => (secondary, energy),
-        _ => return None,
-    };
-    let [r1, r2, r3, r4] = set.r;
-    Some(match energy {
-        Energy::ActiveImport => set.a_plus,
-        Energy::ActiveExport => set.a_minus,
-        Energy::ReactivePlus => r1.saturating_add(r2),
-        Energy::ReactiveMinus => r3.saturating_add(r4),
-        Energy::Quadrant(q) => *set.r.get(usize::from(q))?,
-        Energy::ApparentImport => set.e_plus,
-        Energy::ApparentExport => set.e_minus,
-    })
+impl Energies {
+    /// The value of an energy register in its unit, rounded down; `None` when the source is no energy.
+    fn shown(&self, source: Source) -> Option<i64> {
+        let of = |set: &EnergySet, energy: Energy| match energy {
+            Energy::Quadrant(q) => set.r.get(usize::from(q)).copied(),
+            energy => energy.direction().map(|n| directions(set)[n]),
+        };
+        let [a_plus, a_minus, ..] = directions(&self.registers.total);
+        let mj = match source {
+            Source::Energy(None, energy) => of(&self.registers.total, energy)?,
+            Source::Energy(Some(k), energy) => of(self.registers.phase.get(usize::from(k))?, energy)?,
+            Source::Secondary(energy) => of(&self.secondary, energy)?,
+            Source::Tariff(energy, tariff) => self.by_tariff[tariff.index()][energy.direction()?],
+            Source::SecondaryTariff(energy, tariff) => self.secondary_by_tariff[tariff.index()][energy.direction()?],
+            Source::Trip(power) => {
+                let n = power as usize;
+                directions(&self.registers.total)[n].saturating_sub(self.trip[n])
+            }
+            Source::Sum => a_plus.saturating_add(a_minus),
+            Source::Net => {
+                let net = i128::from(a_plus) - i128::from(a_minus);
+                return i64::try_from(net.div_euclid(MILLIJOULE_PER_STEP.into())).ok();
+            }
+            _ => return None,
+        };
+        Some((mj / MILLIJOULE_PER_STEP) as i64)
+    }
+}
+
+fn as_i64(v: u64) -> i64 {
+    i64::try_from(v).unwrap_or(i64::MAX)
 }
 
 /// The part of a power that flows one way.

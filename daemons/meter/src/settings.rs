@@ -3,6 +3,10 @@
 use core::fmt;
 use core::str::FromStr;
 
+use crate::debiting::{Cycle, Schedule};
+use crate::logger::AuditCode;
+use crate::tariff::{Choice, PLANS, Tariffs};
+
 /// Largest current transformer ratio: 3000/5 A or 600/1 A.
 const CT_RATIO_MAX: u16 = 600;
 
@@ -81,6 +85,12 @@ pub enum SettingsError {
     /// The base offset is outside -11 to +12 hours, or not a multiple of 15 minutes.
     #[error("base offset must be -660 to 720 minutes in steps of 15")]
     Offset,
+    /// There is no such tariff plan.
+    #[error("tariff plan must be 1 to 3")]
+    Plan,
+    /// No such day, interval or first month of debiting stops.
+    #[error("debiting stops: day 1 to 28, every 0 (none), 1, 2, 3, 6 or 12 months, first month within that interval")]
+    Debiting,
     /// The stored state belongs to a direct meter and the settings to a CT meter, or the other way round. The
     /// registers mean different things, so the meter does not start on them.
     #[error("the stored registers belong to a meter of another kind (direct or CT)")]
@@ -96,11 +106,33 @@ pub struct Params {
     pub ct_ratio: u16,
     /// Normal time minus UTC, minutes: interval boundaries lie on multiples of the period in normal time.
     pub offset_min: i16,
+    /// The tariff demanded and the plan followed; which of them counts, the source of the tariffs says.
+    pub choice: Choice,
+    /// Automatic debiting stops.
+    pub debiting: Schedule,
+    /// How often debiting logger 2 writes.
+    pub debiting_2: Cycle,
+    /// Whether voltage coming to tariff input 1 is a debiting stop.
+    pub debiting_pulse: bool,
+    /// A whole period with a mean P+ above this advances the power threshold counter, W; 0 = none does.
+    pub threshold_w: u32,
+    /// Moves of the clock smaller than this are left out of the clock logger (never out of the audit log), s.
+    pub clock_filter_s: u8,
 }
 
 impl Default for Params {
     fn default() -> Params {
-        Params { period_min: 15, ct_ratio: 1, offset_min: 0 }
+        Params {
+            period_min: 15,
+            ct_ratio: 1,
+            offset_min: 0,
+            choice: Choice::default(),
+            debiting: Schedule::default(),
+            debiting_2: Cycle::default(),
+            debiting_pulse: false,
+            threshold_w: 0,
+            clock_filter_s: 0,
+        }
     }
 }
 
@@ -120,7 +152,37 @@ impl Params {
         if !(-660..=720).contains(&self.offset_min) || self.offset_min % 15 != 0 {
             return Err(SettingsError::Offset);
         }
-        Ok(())
+        if !(1..=PLANS as u8).contains(&self.choice.plan) {
+            return Err(SettingsError::Plan);
+        }
+        self.debiting.check()
+    }
+
+    /// Whether a change from `before` cuts the running interval: those parameters that its row depends on.
+    pub(crate) fn cuts(&self, before: &Params) -> bool {
+        (self.period_min, self.ct_ratio, self.offset_min) != (before.period_min, before.ct_ratio, before.offset_min)
+    }
+
+    /// Every value as the audit log has it.
+    pub(crate) fn audited(&self) -> [(AuditCode, i64); 10] {
+        let Schedule { day, months, first } = self.debiting;
+        [
+            (AuditCode::Period, self.period_min.into()),
+            (AuditCode::CtRatio, self.ct_ratio.into()),
+            (AuditCode::Offset, self.offset_min.into()),
+            (AuditCode::DemandedTariff, self.choice.on_demand.number().into()),
+            (AuditCode::TariffPlan, self.choice.plan.into()),
+            (AuditCode::DebitingSchedule, i64::from(day) * 10_000 + i64::from(months) * 100 + i64::from(first)),
+            (AuditCode::Debiting2Cycle, self.debiting_2 as i64),
+            (AuditCode::DebitingPulse, self.debiting_pulse.into()),
+            (AuditCode::PowerThreshold, self.threshold_w.into()),
+            (AuditCode::ClockFilter, self.clock_filter_s.into()),
+        ]
+    }
+
+    /// Normal time of a UTC minute, both since 1970.
+    pub(crate) fn normal(&self, minute: i64) -> i64 {
+        minute.saturating_add(i64::from(self.offset_min))
     }
 
     /// The first interval boundary after `minute` (UTC minutes since 1970).
@@ -146,6 +208,9 @@ pub struct Settings {
     /// Period, ratio and base offset as configured. When they differ from those the stored state was started with,
     /// the meter changes over, with an audit row; when they do not, what commands have changed since stays.
     pub params: Params,
+    /// Tariffs as configured, and when they come into force (minutes of normal time since 1970; `None` = at once). When
+    /// they differ from those the stored state was started with, the meter changes over; `None` leaves what is there.
+    pub tariffs: Option<(Tariffs, Option<i64>)>,
     /// Mean voltage below which an interval is marked `under-voltage`, mV.
     pub u_low_mv: u32,
     /// Mean voltage above which an interval is marked `over-voltage`, mV.
@@ -161,6 +226,7 @@ impl Default for Settings {
             meter_type: MeterType::ThreePhase,
             serial: String::new(),
             params: Params::default(),
+            tariffs: None,
             u_low_mv: 207_000,
             u_high_mv: 253_000,
             not_legal: false,
@@ -196,6 +262,11 @@ mod tests {
         assert_eq!(check(Params { ct_ratio: 0, ..ok }, MeterType::Ct), Err(SettingsError::Ratio));
         assert_eq!(check(Params { offset_min: 721, ..ok }, MeterType::Ct), Err(SettingsError::Offset));
         assert_eq!(check(Params { offset_min: 7, ..ok }, MeterType::Ct), Err(SettingsError::Offset));
+        let plan = |plan| Params { choice: Choice { plan, ..Choice::default() }, ..ok };
+        assert_eq!(check(plan(0), MeterType::Ct), Err(SettingsError::Plan));
+        assert_eq!(check(plan(4), MeterType::Ct), Err(SettingsError::Plan));
+        let debiting = Schedule { day: 29, ..Schedule::default() };
+        assert_eq!(check(Params { debiting, ..ok }, MeterType::Ct), Err(SettingsError::Debiting));
         for (t, name) in MeterType::NAMES {
             assert_eq!(name.parse(), Ok(t));
         }

@@ -7,7 +7,7 @@ use meter_model::Status;
 use metrology_link::payload::ChainHead;
 
 use crate::durable::Durable;
-use crate::energy;
+use crate::energy::{self, DIRECTIONS, Directions};
 use crate::interval::load_energies;
 use crate::logger::{LOAD_ENERGIES, LoggerId, Row, genesis, row_hash};
 
@@ -34,6 +34,8 @@ pub enum Fault {
     Tail,
     /// The settled registers are below the newest row, or the interval sums differ from the register difference.
     Registers,
+    /// The tariff registers do not add up to the total registers.
+    Tariffs,
     /// The coprocessor knows a newer row, or another row of this number.
     Head,
 }
@@ -52,6 +54,7 @@ impl Fault {
             Fault::Gap => "does not begin where the row before ended",
             Fault::Tail => "is not the newest row that the settled state knows",
             Fault::Registers => "interval sums and settled registers disagree",
+            Fault::Tariffs => "tariff registers do not add up to the totals",
             Fault::Head => "differs from the head kept in the coprocessor",
         }
     }
@@ -178,6 +181,9 @@ impl Verifier {
                 self.found(newest.0, Fault::Registers);
             }
         }
+        if self.logger == LoggerId::Load && !tariffs_add_up(durable) {
+            self.found(newest.0, Fault::Tariffs);
+        }
         self.findings
     }
 
@@ -210,5 +216,18 @@ pub fn check_heads(durable: &Durable, heads: &[ChainHead]) -> Vec<Finding> {
 pub fn registers_monotone(earlier: &Durable, later: &Durable) -> bool {
     let (a, b) = (energy::sets(&earlier.registers), energy::sets(&later.registers));
     let pairs = a.into_iter().zip(b).chain([(&earlier.secondary, &later.secondary)]);
+    let tariffs = |d: &Durable| -> Vec<u64> {
+        d.by_tariff.iter().chain(&d.secondary_by_tariff).flatten().chain(&d.pulses).copied().collect()
+    };
     pairs.flat_map(|(a, b)| energy::values(a).into_iter().zip(energy::values(b))).all(|(a, b)| a <= b)
+        && tariffs(earlier).into_iter().zip(tariffs(later)).all(|(a, b)| a <= b)
+}
+
+/// Whether the tariff registers of each direction add up to the total register, primary and secondary.
+fn tariffs_add_up(durable: &Durable) -> bool {
+    let sums = |table: &[Directions]| -> [u128; DIRECTIONS] {
+        std::array::from_fn(|n| table.iter().map(|set| u128::from(set[n])).sum())
+    };
+    sums(&durable.by_tariff) == energy::directions(&durable.registers.total).map(u128::from)
+        && sums(&durable.secondary_by_tariff) == energy::directions(&durable.secondary).map(u128::from)
 }

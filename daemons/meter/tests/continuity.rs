@@ -450,7 +450,7 @@ fn a_change_under_way_does_not_hang_on_the_old_coprocessor() {
         let (mut old, mut host) = at_noon();
         host.run_minutes(&mut old, 5);
         old.deaf = true;
-        assert_eq!(host.command(&mut old, command), Ok(()));
+        assert_eq!(host.command(&mut old, command.clone()), Ok(()));
         let mut new = Device::new(2, NOON + 5 * MINUTE, payload::ClockQuality::Valid);
         new.memory_reset = false;
         new.true_us += old.true_us;

@@ -4,8 +4,9 @@
 mod common;
 
 use common::{Device, Host, Load, MINUTE, NOON, WINDOW_US};
+use meter_core::tariff::{Tariff, Tariffs};
 use meter_core::{Command, Durable, Fault, Input, LoggerId, Meter, MeterType, Params, Row, Settings, Verifier};
-use meter_model::{Mono, Utc};
+use meter_model::{Mono, Status, Utc};
 use metrology_link::payload;
 use proptest::prelude::*;
 
@@ -47,6 +48,45 @@ enum Op {
         minutes: u8,
         ratio: u16,
     },
+    /// State of the tariff inputs.
+    Inputs {
+        bits: u32,
+    },
+    /// A tariff on demand.
+    Demand {
+        tariff: u8,
+    },
+    DebitingStop,
+}
+
+/// What decides about tariffs in a life. The tests know the plan as a list, too.
+const SOURCES: [&str; 4] = ["off", "inputs-4", "on-demand", "plan"];
+
+/// Minute of the day and tariff, without seasons or daylight saving; a life takes a day or two.
+const PLAN: [(i64, u8); 10] =
+    [(0, 1), (300, 2), (730, 3), (745, 4), (746, 5), (820, 6), (900, 7), (1080, 8), (1201, 1), (1350, 2)];
+
+fn tariffs(source: usize) -> Tariffs {
+    let shifts = PLAN.map(|(m, t)| format!("'{:02}:{:02} T{t}'", m / 60, m % 60)).join(", ");
+    let text = format!("source = '{}'\n[plan.1.season.1]\nworking = [{shifts}]", SOURCES[source]);
+    Tariffs::parse(&text).expect("possible").0
+}
+
+/// A+ per tariff, window by window: what the test counts itself. A window belongs to the minute in which it ends; one
+/// that ends with the minute to that minute.
+fn by_tariff(source: usize, device: &Device) -> [u128; 8] {
+    let mut sums = [0; 8];
+    for (end, inputs, mj, tag) in &device.windows {
+        let of_day = (end - 1).div_euclid(MINUTE).rem_euclid(1440);
+        let tariff = match SOURCES[source] {
+            "inputs-4" => (inputs & 3) as u8 + 1,
+            "on-demand" => tag.demanded,
+            "plan" => PLAN.iter().rev().find(|(m, _)| *m <= of_day).expect("it begins at midnight").1,
+            _ => 1,
+        };
+        sums[usize::from(tariff) - 1] += u128::from(mj * tag.ratio);
+    }
+    sums
 }
 
 fn load() -> impl Strategy<Value = Load> {
@@ -68,6 +108,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Reconfigure),
         2 => (-3000..3000i64).prop_map(|minutes| Op::ClockSet { minutes }),
         2 => (-9_000_000..=9_000_000i64).prop_map(|us| Op::ClockAdjust { us }),
+        3 => (0..4u32).prop_map(|bits| Op::Inputs { bits }),
+        2 => (1..=8u8).prop_map(|tariff| Op::Demand { tariff }),
+        1 => Just(Op::DebitingStop),
         1 => (prop_oneof![Just(15u8), Just(30), Just(60)], 1..=600u16).prop_map(|(minutes, ratio)| Op::Period { minutes, ratio }),
     ]
 }
@@ -85,8 +128,10 @@ fn live(settings: &Settings, ops: &[Op], crashes: bool) -> Life {
     let device = Device::new(1, NOON + 3 * MINUTE + 1, payload::ClockQuality::Valid);
     let mut life = Life { host: Host::new(settings.clone()), device, primary: 0 };
     let Life { host, device, primary } = &mut life;
-    let mut ratio = u128::from(settings.params.ct_ratio);
+    let mut params = settings.params;
+    let mut ratio = u128::from(params.ct_ratio);
     let mut counted = 0;
+    device.tag.ratio = ratio as u64;
     host.pump(device);
     for op in ops {
         match op {
@@ -133,13 +178,28 @@ fn live(settings: &Settings, ops: &[Op], crashes: bool) -> Life {
                 counted = now;
                 let ct_ratio = if settings.meter_type.is_ct() { *new } else { 1 };
                 ratio = ct_ratio.into();
-                let params = Params { period_min: *minutes, ct_ratio, ..settings.params };
+                params = Params { period_min: *minutes, ct_ratio, ..params };
                 assert_eq!(host.command(device, Command::SetParams(params)), Ok(()));
+                device.tag.ratio = ct_ratio.into();
+            }
+            Op::Inputs { bits } => device.inputs(*bits),
+            Op::Demand { tariff } => {
+                host.pump(device);
+                params.choice.on_demand = Tariff::new(*tariff).expect("1 to 8");
+                assert_eq!(host.command(device, Command::SetParams(params)), Ok(()));
+                device.tag.demanded = *tariff;
+            }
+            Op::DebitingStop => {
+                host.pump(device);
+                assert_eq!(host.command(device, Command::DebitingStop), Ok(()));
             }
         }
         host.pump(device);
     }
     *primary += (u128::from(device.snapshot.counters.total.a_plus) - counted) * ratio;
+    // A record at the last window.
+    device.power_fail();
+    host.pump(device);
     life
 }
 
@@ -157,11 +217,44 @@ fn crash(host: &mut Host, device: &Device, step: u32) {
     host.restart();
 }
 
+/// Means and peaks from the rows alone: whole periods of the load profile, in the order in which rows were written. At
+/// each debiting stop its row must have the peak of the rows before it.
+fn check_peaks(host: &Host) {
+    let (mut last, mut peak, mut accumulated, mut stops) = (0, 0, 0, 0);
+    for (logger, row) in &host.rows {
+        match logger {
+            LoggerId::Load => {
+                let energy = row.values[0] - last;
+                last = row.values[0];
+                let minutes = (row.end.0 - row.start.0 + MINUTE / 2) / MINUTE;
+                let whole = !row.status.has(Status::SHORT) && !row.status.has(Status::LONG);
+                if whole {
+                    assert!([15, 30, 60].contains(&minutes), "{row:?}");
+                    peak = peak.max((energy + minutes * 30) / (minutes * 60));
+                }
+            }
+            LoggerId::Debiting => {
+                stops += 1;
+                accumulated += peak;
+                // Number, P+ max, P+ max acc.
+                assert_eq!([row.values[1], row.values[19], row.values[21]], [stops, peak, accumulated]);
+                peak = 0;
+            }
+            _ => {}
+        }
+    }
+    let durable = host.committed.expect("committed");
+    assert_eq!((durable.demand.peaks[0].mw as i64, durable.demand.accumulated[0] as i64), (peak, accumulated));
+}
+
 /// The checks that hold for every life.
-fn check(life: &Life) {
+fn check(life: &Life, source: usize) {
     let Life { host, device, primary } = life;
     let durable = host.committed.expect("something was committed");
     assert_eq!(host.verify(), []);
+    check_peaks(host);
+    // The life ends with a record at its last window, so everything is settled.
+    assert_eq!(durable.by_tariff.map(|set| u128::from(set[0])), by_tariff(source, device));
     let registers = host.meter.registers().expect("pages came");
     if durable.ct {
         assert_eq!(u128::from(registers.total.a_plus), *primary);
@@ -187,17 +280,22 @@ fn check(life: &Life) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 192, max_shrink_iters: 4096, ..ProptestConfig::default() })]
 
+    // covers: MET-013 MET-027 MET-029 MET-030 LOG-017
     #[test]
-    fn a_life_with_crashes_leaves_the_rows_of_a_life_without(ops in prop::collection::vec(op(), 1..40), ct: bool) {
+    fn a_life_with_crashes_leaves_the_rows_of_a_life_without(
+        ops in prop::collection::vec(op(), 1..40),
+        ct: bool,
+        source in 0..SOURCES.len(),
+    ) {
         let meter_type = if ct { MeterType::Ct } else { MeterType::ThreePhase };
         let params = Params { ct_ratio: if ct { 40 } else { 1 }, ..Params::default() };
-        let settings = Settings { meter_type, params, ..Settings::default() };
+        let settings = Settings { meter_type, params, tariffs: Some((tariffs(source), None)), ..Settings::default() };
         let (quiet, troubled) = (live(&settings, &ops, false), live(&settings, &ops, true));
-        check(&quiet);
-        check(&troubled);
-        prop_assert_eq!(quiet.host.load(), troubled.host.load());
-        prop_assert_eq!(quiet.host.logger(LoggerId::Audit), troubled.host.logger(LoggerId::Audit));
-        prop_assert_eq!(quiet.host.logger(LoggerId::Status), troubled.host.logger(LoggerId::Status));
+        check(&quiet, source);
+        check(&troubled, source);
+        for logger in LoggerId::ALL {
+            prop_assert_eq!(quiet.host.logger(logger), troubled.host.logger(logger));
+        }
         prop_assert_eq!(quiet.host.committed, troubled.host.committed);
     }
 
@@ -314,6 +412,24 @@ fn the_verifier_names_what_was_spoilt() {
     let backwards = rechained(&|r| r[40].end.0 = r[40].start.0 - 1);
     assert_eq!(backwards, [(41, Fault::Backwards), (42, Fault::Gap)]);
     assert_eq!(rechained(&|r| r[40].values.truncate(19)), [(41, Fault::Columns)]);
+}
+
+/// The count of the windows would notice energy in the wrong tariff: another plan is another count.
+#[test]
+fn control_another_plan_gives_other_tariffs() {
+    let plan = SOURCES.iter().position(|s| *s == "plan").expect("there is one");
+    let settings = Settings { tariffs: Some((tariffs(plan), None)), ..Settings::default() };
+    let life = live(&settings, &[Op::Run { windows: 600, load: Load::default() }], false);
+    let settled = life.host.committed.expect("committed").by_tariff.map(|set| u128::from(set[0]));
+    assert_eq!(settled, by_tariff(plan, &life.device));
+    for other in (0..SOURCES.len()).filter(|n| *n != plan) {
+        assert_ne!(settled, by_tariff(other, &life.device));
+    }
+    // So would one window at the wrong side of a switch.
+    let mut late = life.device.clone();
+    let crossing = late.windows.iter().position(|w| (w.0 - 1).div_euclid(MINUTE).rem_euclid(1440) == 730);
+    late.windows[crossing.expect("12:10 is in this life")].0 -= MINUTE;
+    assert_ne!(settled, by_tariff(plan, &late));
 }
 
 /// The comparison of two lives would notice a difference: one window of load more is another life.

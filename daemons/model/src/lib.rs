@@ -6,11 +6,13 @@
 
 extern crate alloc;
 
+mod calendar;
 mod obis;
 mod reading;
 mod time;
 mod unit;
 
+pub use calendar::{DAY_MINUTES, Date, ParseDateError};
 pub use obis::{Obis, ParseObisError};
 pub use reading::{Absent, Reading, Status};
 pub use time::{ClockQuality, Mono, Utc, Wall};

@@ -59,6 +59,7 @@ fn perform(action: &Action, options: &Options) -> anyhow::Result<ExitCode> {
         }
         Action::CheckConfig => {
             Config::load(&options.config)?;
+            crate::config::load_tariffs(&options.config)?;
             println!("{}: ok", options.config.display());
         }
         Action::Verify => return verify(&options.state),

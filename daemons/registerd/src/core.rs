@@ -8,13 +8,14 @@
 //! What it refuses: commands while [`BACKLOG_MAX`] units wait for the disk. Records need no such rule, for the host end
 //! asks for no more of them than it may hold uncommitted.
 
+use crate::telemetry::{Arrived, State};
 use meter_core::{
     Command, Durable, Effects, Finding, Input, Meter, Notice, Origin, Refused, Resume, Settings, SettingsError, Tx,
     check_heads,
 };
 use meter_model::Mono;
 use metrology_link::host::{HostEnd, LinkStats, Received};
-use metrology_link::payload::{CHAIN_LOGS, ChainHead, Command as LinkCommand, Hello, Reply, ReplyStatus};
+use metrology_link::payload::{CHAIN_LOGS, ChainHead, Command as LinkCommand, Hello, Reply, ReplyStatus, ReportRecord};
 use metrology_link::{Page, PageError};
 use std::collections::VecDeque;
 
@@ -44,6 +45,8 @@ pub enum Output {
     LinkRefused(Reply),
     /// The coprocessor keeps heads of hash chains that contradict the stored ones; empty when they agree.
     Heads(Vec<Finding>),
+    /// Hand over to the telemetry. Not legal, and nothing waits for it but the report's own acknowledgement.
+    Report(Box<Arrived>),
 }
 
 /// What waits for a commit.
@@ -77,6 +80,11 @@ pub struct Core {
     /// Newest head per chain that the coprocessor does not have yet.
     heads: [Option<ChainHead>; CHAIN_LOGS],
     link: VecDeque<LinkCommand>,
+    /// Whose reports the ring holds, and which, as of the last hello.
+    device: Option<([u8; 8], u64, u64)>,
+    telemetry: State,
+    /// Opening of the telemetry and device that the cursor of the reports was set for.
+    reports_of: Option<(u64, [u8; 8])>,
 }
 
 impl Core {
@@ -89,6 +97,7 @@ impl Core {
         let mut host = HostEnd::new();
         let Resume { event_ack, history_next } = meter.resume();
         host.resume(event_ack, history_next);
+        host.hold_reports();
         Ok(Core {
             host,
             meter,
@@ -99,6 +108,9 @@ impl Core {
             epoch: 0,
             heads: [None; CHAIN_LOGS],
             link: VecDeque::new(),
+            device: None,
+            telemetry: State::default(),
+            reports_of: None,
         })
     }
 
@@ -142,8 +154,12 @@ impl Core {
     pub fn page_in(&mut self, now: Mono, page: &Page, out: &mut Vec<Output>) -> Result<(), PageError> {
         match self.host.receive(page)? {
             Received::Idle | Received::Repeat | Received::Stream { .. } => {}
+            Received::Report(record) => self.report(0, record, out),
+            Received::ReportGap { from, to, report } => self.report(to - from + 1, report, out),
             Received::Hello(hello) => {
                 out.push(Output::Hello(hello));
+                self.device = Some((hello.device_id, hello.report_first, hello.report_last));
+                self.set_report_cursor();
                 self.step(now, Input::Hello(hello), Waiting::default(), out);
                 self.link_command(LinkCommand::ReadHeads);
             }
@@ -215,6 +231,46 @@ impl Core {
         self.set_cursors();
     }
 
+    /// How the telemetry is now: reports are asked for while there is a file, and acknowledged when they are in it.
+    pub fn telemetry(&mut self, state: State) {
+        if state == self.telemetry {
+            return;
+        }
+        let opened = state.opened != self.telemetry.opened;
+        self.telemetry = state;
+        if opened {
+            // The ranges of the last hello may be old by now.
+            self.host.request_hello();
+        }
+        if !self.telemetry.open {
+            self.host.hold_reports();
+            self.reports_of = None;
+        } else if let (Some((opened, device)), Some(place)) = (self.reports_of, self.telemetry.place)
+            && (opened, device) == (self.telemetry.opened, place.device_id)
+        {
+            self.host.ack_report(place.report);
+        }
+    }
+
+    /// Sets the cursor of the reports: behind what is committed of this coprocessor, or to the oldest it has.
+    fn set_report_cursor(&mut self) {
+        let Some((device, first, last)) = self.device.filter(|_| self.telemetry.open) else { return };
+        let now = Some((self.telemetry.opened, device));
+        if self.reports_of == now {
+            // A memory that was lost under the same name is noticed by the host end.
+            return;
+        }
+        self.reports_of = now;
+        let committed = self.telemetry.place.filter(|p| p.device_id == device && p.report <= last);
+        self.host.resume_reports(committed.map_or(first.saturating_sub(1), |place| place.report));
+    }
+
+    fn report(&mut self, lost: u64, record: ReportRecord, out: &mut Vec<Output>) {
+        if let Some((opened, device_id)) = self.reports_of {
+            out.push(Output::Report(Box::new(Arrived { opened, device_id, lost, record })));
+        }
+    }
+
     fn step(&mut self, now: Mono, input: Input, mut then: Waiting, out: &mut Vec<Output>) {
         let Effects { persist, link, resume, snapshot, answer, notices } = self.meter.step(now, input);
         out.extend(notices.into_iter().map(Output::Notice));
@@ -230,7 +286,7 @@ impl Core {
             then.event = tx.event_ack.max(then.event);
             then.heads.clone_from(&tx.heads);
             then.unit = self.unit;
-            out.push(Output::Persist(self.unit, tx));
+            out.push(Output::Persist(self.unit, *tx));
             self.waiting.push_back(then);
         } else if then.history.is_some() || then.event.is_some() {
             // The meter knew the record already; it may come from a unit that is not durable yet.

@@ -1,6 +1,6 @@
 //! The service from start to end: which parts exist, in which order they begin, and in which they stop.
 
-use crate::config::{Config, LinkKind};
+use crate::config::{Config, LinkKind, load_tariffs};
 use crate::core::Core;
 use crate::engine::{Engine, STUCK, first_live};
 use crate::identity::Identity;
@@ -11,7 +11,9 @@ use crate::link::tap::Tap;
 use crate::live::Requests;
 use crate::service::{self, Context};
 use crate::store::{Committed, FOLDER, MeterKeeper, MeterStore, Opened};
+use crate::telemetry::Keeper;
 use anyhow::Context as _;
+use meter_core::Settings;
 use meter_kit::lock::StateLock;
 use meter_kit::notify::{self, Progress};
 use meter_kit::shutdown;
@@ -50,12 +52,13 @@ pub struct Options {
 /// then, except that a corrupt database has been moved aside.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let config = Config::load(&options.config)?;
+    let tariffs = load_tariffs(&options.config)?;
     let identity = Identity::of_this_process(options.legal).context("cannot read the running binary")?;
     let folder = options.state.join(FOLDER);
     let lock = StateLock::acquire(&folder)?;
     let Opened { store, durable, replaced, notices } = MeterStore::open(&options.state, Durability::Full)?;
     notices.iter().for_each(|n| log::warn!("{n}"));
-    let settings = config.settings(!options.legal)?;
+    let settings = Settings { tariffs, ..config.settings(!options.legal)? };
     let mut core = Core::new(settings, durable)?;
     let mut begin = Vec::new();
     if replaced {
@@ -82,6 +85,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let wake = Wake::new()?;
     let committed = Committed::new(wake.clone());
     let writer = Writer::spawn("store", MeterKeeper::new(store, committed.clone()))?;
+    let telemetry = Keeper::spawn(&folder, wake.clone())?;
     let (requests, receiver) = Requests::new(wake.clone());
     let (live, watched) = watch::channel(Arc::new(first_live(&core)));
     let progress = Progress::new("meter thread", STUCK);
@@ -93,6 +97,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         link,
         store: writer.handle(),
         committed,
+        telemetry,
         requests: receiver,
         wake: wake.clone(),
         live,

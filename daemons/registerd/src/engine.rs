@@ -5,6 +5,7 @@ use crate::link::Link;
 use crate::link::pump::{Ends, News, Pump};
 use crate::live::{Live, Request};
 use crate::store::{Committed, MeterKeeper};
+use crate::telemetry::{self, Keeper};
 use meter_core::{Finding, Refused};
 use meter_kit::notify::Progress;
 use meter_kit::store::writer::Handle;
@@ -41,6 +42,8 @@ pub struct Engine<L> {
     pub store: Handle<MeterKeeper>,
     /// What the store has committed.
     pub committed: Committed,
+    /// The thread that keeps the reports.
+    pub telemetry: Keeper,
     /// What the bus asks.
     pub requests: Receiver<Request>,
     /// What the thread sleeps on.
@@ -80,13 +83,14 @@ pub fn first_live(core: &Core) -> Live {
         pump: Default::default(),
         stats: *core.stats(),
         heads: None,
+        telemetry: telemetry::State::default(),
     }
 }
 
 impl<L: Link> Engine<L> {
     /// Runs until told to stop. What was handed to the store is committed by the store's own end.
     pub fn run(self) {
-        let Engine { mut core, begin, link, store, committed, requests, wake, live, progress, stop } = self;
+        let Engine { mut core, begin, link, store, committed, telemetry, requests, wake, live, progress, stop } = self;
         let began = Instant::now();
         let clock = || Mono(began.elapsed().as_micros() as u64);
         let mut pump = Pump::new(link, clock());
@@ -104,6 +108,7 @@ impl<L: Link> Engine<L> {
         while !stop.load(Ordering::Relaxed) {
             wake.clear();
             core.committed(committed.newest(), &mut out);
+            core.telemetry(telemetry.state());
             for Request { command, origin, reply } in requests.try_iter() {
                 turns.token += 1;
                 turns.answers.insert(turns.token, reply);
@@ -113,7 +118,7 @@ impl<L: Link> Engine<L> {
                 turns.ticked = Instant::now();
                 core.tick(clock(), &mut out);
             }
-            if turns.take(&mut out, &store).is_err() {
+            if turns.take(&mut out, &store, &telemetry).is_err() {
                 return;
             }
             match pump.turn(clock, wake.as_fd(), &mut Exchange { core: &mut core, out: &mut out, began }) {
@@ -123,10 +128,10 @@ impl<L: Link> Engine<L> {
                 }
                 News::Good | News::Bad | News::Nothing => {}
             }
-            if turns.take(&mut out, &store).is_err() {
+            if turns.take(&mut out, &store, &telemetry).is_err() {
                 return;
             }
-            turns.publish(&core, &pump, &live);
+            turns.publish(&core, &pump, &telemetry, &live);
             // Pages come, or it is known that none do and recovery is under way: both are progress.
             if pump.is_lost() || pump.silent_us(clock()) < STUCK.as_micros() as u64 {
                 progress.mark();
@@ -139,7 +144,12 @@ impl<L: Link> Engine<L> {
 struct StoreEnded;
 
 impl Turns {
-    fn take(&mut self, out: &mut Vec<Output>, store: &Handle<MeterKeeper>) -> Result<(), StoreEnded> {
+    fn take(
+        &mut self,
+        out: &mut Vec<Output>,
+        store: &Handle<MeterKeeper>,
+        telemetry: &Keeper,
+    ) -> Result<(), StoreEnded> {
         for output in out.drain(..) {
             match output {
                 // Blocks while the store's queue is full: nothing is acknowledged meanwhile, so nothing is lost.
@@ -155,6 +165,7 @@ impl Turns {
                     self.fresh = true;
                 }
                 Output::Notice(notice) => log::warn!("{notice}"),
+                Output::Report(report) => telemetry.send(*report),
                 Output::Hello(hello) => log::info!(
                     "metrology {} says hello: boot {}, firmware {}",
                     hex(&hello.device_id),
@@ -173,7 +184,7 @@ impl Turns {
         Ok(())
     }
 
-    fn publish<L: Link>(&mut self, core: &Core, pump: &Pump<L>, live: &watch::Sender<Arc<Live>>) {
+    fn publish<L: Link>(&mut self, core: &Core, pump: &Pump<L>, telemetry: &Keeper, live: &watch::Sender<Arc<Live>>) {
         let since = self.published.elapsed();
         if since < PUBLISH_MIN || (!self.fresh && since < PUBLISH_MAX) {
             return;
@@ -194,6 +205,7 @@ impl Turns {
             pump: *pump.stats(),
             stats: *core.stats(),
             heads: self.heads.clone(),
+            telemetry: telemetry.state(),
         }));
     }
 }

@@ -8,9 +8,11 @@ mod engine;
 pub mod identity;
 pub mod link;
 mod live;
+mod pulses;
 pub mod ring;
 mod service;
 pub mod store;
+pub mod telemetry;
 #[cfg(test)]
 mod testing;
 

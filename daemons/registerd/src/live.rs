@@ -1,6 +1,7 @@
 //! What the meter thread publishes and what it is asked: the only two ways between it and the bus.
 
 use crate::link::pump::PumpStats;
+use crate::telemetry::State;
 use meter_core::{Command, Finding, Origin, Params, Refused};
 use meter_kit::wake::Wake;
 use meter_model::{Obis, Reading, Wall};
@@ -40,6 +41,8 @@ pub struct Live {
     pub stats: LinkStats,
     /// Contradictions between the heads kept in the coprocessor and the rows; `None` until it was asked.
     pub heads: Option<Vec<Finding>>,
+    /// The reports' store.
+    pub telemetry: State,
 }
 
 /// One command with the way back.

@@ -1,6 +1,7 @@
 //! A coprocessor that does nothing but count, for the tests of this crate.
 
 use meter_model::Utc;
+use metrology_link::codec::{Wire, Writer};
 use metrology_link::device::{DeviceEnd, Source};
 use metrology_link::payload::*;
 use metrology_link::{PAGE, PROTOCOL, Page};
@@ -23,6 +24,7 @@ pub struct Memory {
     pub snapshot: Snapshot,
     pub history: Vec<HistoryRecord>,
     pub events: Vec<EventRecord>,
+    pub reports: Vec<ReportRecord>,
     pub heads: Heads,
     second: u64,
 }
@@ -31,7 +33,8 @@ impl Source for Memory {
     fn hello(&self) -> Hello {
         let (history_first, history_last) = self.history_range();
         let (event_first, event_last) = self.event_range();
-        Hello { history_first, history_last, event_first, event_last, ..self.hello }
+        let (report_first, report_last) = self.report_range();
+        Hello { history_first, history_last, event_first, event_last, report_first, report_last, ..self.hello }
     }
     fn billing(&self) -> Billing {
         Billing {
@@ -53,6 +56,12 @@ impl Source for Memory {
     }
     fn history(&self, seq: u64) -> Option<HistoryRecord> {
         self.history.get(seq as usize - 1).copied()
+    }
+    fn report_range(&self) -> (u64, u64) {
+        (u64::from(!self.reports.is_empty()), self.reports.len() as u64)
+    }
+    fn report(&self, seq: u64, page: &mut Writer<'_>) -> bool {
+        self.reports.get(seq as usize - 1).map(|report| report.put(page)).is_some()
     }
     fn heads(&self) -> Heads {
         self.heads
@@ -87,6 +96,7 @@ impl Device {
                 snapshot: Snapshot { boots: 1, ..Snapshot::default() },
                 history: Vec::new(),
                 events: Vec::new(),
+                reports: Vec::new(),
                 heads: [ChainHead::default(); CHAIN_LOGS],
                 second: 0,
             },

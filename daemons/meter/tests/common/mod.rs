@@ -59,6 +59,19 @@ pub struct Device {
     pub grids: Vec<Grid>,
     /// The link swallows commands.
     pub deaf: bool,
+    /// Every window: its end in meter time, inputs during it, A+ of it, and what the test says is in force.
+    pub windows: Vec<(i64, u32, u64, Tag)>,
+    /// What the test says is in force.
+    pub tag: Tag,
+}
+
+/// What a test knows about a window besides what was measured.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tag {
+    /// Current transformer ratio.
+    pub ratio: u64,
+    /// Tariff demanded.
+    pub demanded: u8,
 }
 
 impl Device {
@@ -80,6 +93,8 @@ impl Device {
             true_us: 0,
             grids: Vec::new(),
             deaf: false,
+            windows: Vec::new(),
+            tag: Tag { ratio: 1, demanded: 1 },
         };
         device.start();
         device
@@ -158,6 +173,7 @@ impl Device {
         s.sums.f_uhz += 50_000_000 + s.window % 7;
         self.true_us += us;
         let now = self.utc();
+        self.windows.push((now, self.snapshot.inputs.0, load.import, self.tag));
         let minute = now.div_euclid(MINUTE);
         if minute > self.minute {
             self.minute = minute;
@@ -170,6 +186,12 @@ impl Device {
     /// A tariff input changes.
     pub fn edge(&mut self) {
         self.snapshot.inputs = Inputs(self.snapshot.inputs.0 ^ 1);
+        self.record(HistoryKind::InputEdge, self.snapshot, 0);
+    }
+
+    /// The tariff inputs have this state from now on.
+    pub fn inputs(&mut self, bits: u32) {
+        self.snapshot.inputs = Inputs(bits);
         self.record(HistoryKind::InputEdge, self.snapshot, 0);
     }
 

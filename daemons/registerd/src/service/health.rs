@@ -21,6 +21,7 @@ pub(super) fn report(context: &Context) -> Vec<HealthItem> {
         Some(f) if f.is_empty() => (level::OK, "agree with the coprocessor's".into()),
         Some(f) => (level::FAULT, f.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     };
+    let (telemetry_level, telemetry) = telemetry(&live);
     let age = live.at.elapsed();
     let meter_level = if age > LIVE_MAX { level::FAULT } else { level::OK };
     let software = if context.identity.legal {
@@ -32,10 +33,23 @@ pub(super) fn report(context: &Context) -> Vec<HealthItem> {
         item("link", link_level, link),
         item("meter", meter_level, format!("values published {} ms ago", age.as_millis())),
         item("store", store_level, store),
+        item("telemetry", telemetry_level, telemetry),
         item("clock", clock_level, clock.into()),
         item("chains", heads_level, heads),
         item("software", software.0, software.1),
     ]
+}
+
+/// Expendable, so nothing here is a fault of the meter.
+fn telemetry(live: &Live) -> (&'static str, String) {
+    let state = &live.telemetry;
+    let place = state.place.unwrap_or_default();
+    let detail = format!("{} reports committed, newest {}, {} lost", state.committed, place.report, place.lost);
+    match (&state.trouble, state.open) {
+        (Some(trouble), _) => (level::WARNING, format!("{trouble}; the coprocessor keeps what comes; {detail}")),
+        (None, false) => (level::WARNING, "not open yet".into()),
+        (None, true) => (level::OK, detail),
+    }
 }
 
 fn link(live: &Live) -> (&'static str, String) {

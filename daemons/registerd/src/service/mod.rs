@@ -108,7 +108,9 @@ fn refusal(refused: &Refused) -> Error {
     match refused {
         Refused::NotReady => Error::NotReady(words),
         Refused::Busy | Refused::ClockInvalid => Error::Refused(words),
-        Refused::TooFar | Refused::OutOfRange | Refused::Params(_) => Error::InvalidArgument(words),
+        Refused::TooFar | Refused::OutOfRange | Refused::Params(_) | Refused::Tariffs(_) => {
+            Error::InvalidArgument(words)
+        }
     }
 }
 

@@ -282,9 +282,7 @@ impl Config {
     fn current(&self) -> Result<String, Error> {
         let mut config = self.0.config.clone();
         let params = self.0.live()?.params;
-        config.meter.period_min = params.period_min;
-        config.meter.ct_ratio = params.ct_ratio;
-        config.meter.offset_min = params.offset_min;
+        config.show(&params);
         toml::to_string(&config).map_err(|e| Error::Storage(e.to_string()))
     }
 
@@ -297,8 +295,9 @@ impl Config {
     ) -> Result<(), Error> {
         let change: Change =
             meter_kit::config::parse(Path::new("toml"), toml).map_err(|e| Error::InvalidArgument(e.to_string()))?;
-        let params = change.apply(self.0.live()?.params);
-        self.0.command(Command::SetParams(params), origin, connection, &header).await
+        let command = change.command(self.0.live()?.params);
+        let command = command.map_err(|e| Error::InvalidArgument(format!("tariffs: {e}")))?;
+        self.0.command(command, origin, connection, &header).await
     }
 }
 

@@ -76,6 +76,7 @@ impl House {
             link: wire.clone(),
             store: writer.handle(),
             committed,
+            telemetry: crate::telemetry::Keeper::spawn(dir.path(), wake.clone()).unwrap(),
             requests: receiver,
             wake,
             live,

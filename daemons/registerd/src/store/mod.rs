@@ -6,7 +6,7 @@
 //! this state knows of. [`MeterStore::open`] takes the newer one by its generation, a number that grows with every
 //! unit.
 
-use crate::ring::{Found, RegisterRing, Sync};
+use crate::ring::{Found, RegisterRing, Sync, pieces};
 use meter_core::{Durable, Finding, LOGGERS, LOGS, LoggerId, Row, Tx, Verifier};
 use meter_kit::store::circular::{Circular, Stored, logical_content};
 use meter_kit::store::{Database, Durability, Migration, Notice, Schema, StoreError};
@@ -73,6 +73,8 @@ pub struct MeterStore {
     durability: Durability,
     /// State that the ring does not have yet (only without durability).
     unsaved: Option<Vec<u8>>,
+    /// The state as the database has it: only pieces that differ are written.
+    in_database: Vec<u8>,
 }
 
 /// What [`MeterStore::open`] found.
@@ -137,6 +139,7 @@ impl MeterStore {
             generation: generation.unwrap_or(0),
             durability,
             unsaved: None,
+            in_database: in_database.as_ref().map_or(Vec::new(), |found| found.payload.clone()),
         };
         if let Some(behind) = durable.as_ref().and_then(|d| store.rows_beyond(d)) {
             // Somebody exchanged one of the two files. Rows are never written twice, so their state counts.
@@ -180,10 +183,9 @@ impl MeterStore {
             for (id, row) in &rows {
                 put(&self.tables[id.index()], &transaction, row)?;
             }
-            transaction
-                .prepare_cached("UPDATE state SET generation = ?1, durable = ?2 WHERE id = 0")?
-                .execute((generation as i64, &state))?;
+            put_state(&transaction, generation, &state, &self.in_database)?;
             transaction.commit()?;
+            self.in_database.clone_from(&state);
             for (id, row) in &rows {
                 let bound = &mut self.bounds[id.index()];
                 let oldest = (row.seq + 1).saturating_sub(id.spec().depth).max(1);
@@ -353,12 +355,37 @@ fn choose(
     Ok((newest, durable))
 }
 
+/// The state stands in pieces, as in the ring: the first with the generation, the others in a table of their own.
 fn state_in(database: &Database) -> Result<Option<Found>, MeterStoreError> {
-    let (generation, payload): (i64, Vec<u8>) =
+    let (generation, mut payload): (i64, Vec<u8>) =
         database
             .connection()
             .query_row("SELECT generation, durable FROM state WHERE id = 0", (), |r| Ok((r.get(0)?, r.get(1)?)))?;
+    let mut statement = database.connection().prepare("SELECT piece FROM state_piece ORDER BY id")?;
+    for piece in statement.query_map((), |r| r.get::<_, Vec<u8>>(0))? {
+        payload.extend(piece?);
+    }
     Ok((generation > 0).then_some(Found { generation: generation as u64, payload }))
+}
+
+/// Writes those pieces of the state that differ from what the database has.
+fn put_state(tx: &Transaction<'_>, generation: u64, state: &[u8], stored: &[u8]) -> rusqlite::Result<()> {
+    let first = pieces(state).next().unwrap_or_default();
+    tx.prepare_cached("UPDATE state SET generation = ?1, durable = ?2 WHERE id = 0")?
+        .execute((generation as i64, first))?;
+    let fresh = stored.is_empty();
+    let mut stored = pieces(stored).skip(1);
+    for (n, piece) in pieces(state).enumerate().skip(1) {
+        if stored.next() != Some(piece) {
+            tx.prepare_cached("INSERT OR REPLACE INTO state_piece VALUES (?1, ?2)")?.execute((n as i64, piece))?;
+        }
+    }
+    if fresh || stored.next().is_some() {
+        // Pieces of a longer state, or those that the schema filled the table with.
+        let last = pieces(state).count() as i64 - 1;
+        tx.execute("DELETE FROM state_piece WHERE id > ?1", [last])?;
+    }
+    Ok(())
 }
 
 /// The tables, one per logger: `log_load` and so on.
@@ -380,7 +407,11 @@ fn table_name(logger: &str) -> String {
 
 /// The schema, one file per version; a released file never changes.
 fn schema() -> Schema {
-    Schema { application_id: APPLICATION_ID, migrations: vec![Migration::Sql(include_str!("v1.sql").into())] }
+    let sql = |text: &'static str| Migration::Sql(text.into());
+    Schema {
+        application_id: APPLICATION_ID,
+        migrations: vec![sql(include_str!("v1.sql")), sql(include_str!("v2.sql"))],
+    }
 }
 
 fn put(table: &Circular, tx: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {

@@ -2,16 +2,47 @@ use super::*;
 use meter_core::{Meter, Params};
 use std::collections::BTreeMap;
 
-/// The schema file is what the loggers ask for. When this fails because a logger changed, add a migration; the
-/// released file stays.
+/// The schema files are what the loggers ask for. When this fails because a logger changed, add a migration; a released
+/// file stays.
 #[test]
 fn the_schema_fits_the_loggers() {
-    let mut wanted = String::from(
+    let ddl = |tables: &[Circular]| -> String { tables.iter().map(Circular::ddl).collect() };
+    let all = tables();
+    let first = String::from(
         "CREATE TABLE state (id INTEGER PRIMARY KEY CHECK(id = 0), generation INTEGER NOT NULL, \
          durable BLOB NOT NULL) STRICT;\nINSERT INTO state VALUES (0, -9223372036854775808, zeroblob(1024));\n",
     );
-    tables().iter().for_each(|t| wanted += &t.ddl());
-    assert_eq!(include_str!("v1.sql"), wanted);
+    assert_eq!(include_str!("v1.sql"), first + &ddl(&all[..3]));
+    // As many pieces as a state has, so that the file never grows.
+    let second = String::from(
+        "CREATE TABLE state_piece (id INTEGER PRIMARY KEY, piece BLOB NOT NULL) STRICT;\n\
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6)\n\
+         INSERT INTO state_piece SELECT i, zeroblob(988) FROM n;\n",
+    );
+    assert_eq!(pieces(&Durable::new(false, Params::default()).encode()).count(), 1 + 6);
+    assert_eq!(include_str!("v2.sql"), second + &ddl(&all[3..]));
+}
+
+/// What a row's transaction changes of the state: the first piece and those that differ.
+#[test]
+fn pieces_of_the_state_that_did_not_change_are_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path()).store;
+    let mut life = Life::new(None);
+    store.apply(&life.row(LoggerId::Load)).unwrap();
+    let changes = |store: &mut MeterStore, life: &mut Life| {
+        let before = store.database().connection().total_changes();
+        store.apply(&life.row(LoggerId::Load)).unwrap();
+        store.database().connection().total_changes() - before
+    };
+    // The row, the first piece, and the piece with the cursors.
+    assert_eq!(changes(&mut store, &mut life), 3);
+    life.durable.params.period_min = 30;
+    assert_eq!(changes(&mut store, &mut life), 4);
+    drop(store);
+    // As it was, without the ring.
+    std::fs::remove_file(dir.path().join(FOLDER).join(RING)).unwrap();
+    assert_eq!(open(dir.path()).durable, Some(life.durable));
 }
 
 /// A life without a coprocessor: rows chained by hand, the settled record counting up.
@@ -70,12 +101,10 @@ fn rows_and_state_come_back_and_verify() {
     assert_eq!((durable, notices), (None, vec![]));
     let mut life = Life::new(None);
     let mut written: BTreeMap<usize, Vec<Row>> = BTreeMap::new();
-    for n in 0..30 {
-        let tx = match n % 5 {
-            0 => life.row(LoggerId::Load),
-            1 => life.row(LoggerId::Audit),
-            2 => life.row(LoggerId::Status),
-            _ => life.minute(),
+    for n in 0..48 {
+        let tx = match LoggerId::ALL.get(n % 8) {
+            Some(id) => life.row(*id),
+            None => life.minute(),
         };
         store.apply(&tx).unwrap();
         tx.rows.into_iter().for_each(|(id, row)| written.entry(id.index()).or_default().push(row));
