@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::{clock, config, profile, read, top, verify};
+use crate::{clock, config, muc, profile, read, top, verify};
 
 /// A wrong use of the tool that `clap` cannot see by itself: exit code 2.
 #[derive(Debug)]
@@ -70,6 +70,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Check configuration files
     Config(config::ConfigArgs),
+    /// M-Bus meters of the house: decode their telegrams
+    Muc(muc::MucArgs),
     /// Measure how exactly this meter measures: errors, limits of a class, margins
     #[cfg(feature = "lab")]
     Accuracy(crate::accuracy::AccuracyArgs),
@@ -105,6 +107,7 @@ impl Cli {
             Command::Clock(args) => block_on(clock::run(args)),
             Command::Verify(args) => verify::run(args),
             Command::Config(args) => config::run(args),
+            Command::Muc(args) => muc::run(args),
             #[cfg(feature = "lab")]
             Command::Accuracy(args) => crate::accuracy::run(args),
             #[cfg(feature = "lab")]

@@ -1,7 +1,8 @@
-//! `metergate config check`: configuration files before somebody relies on them.
+//! `metergate config check`: configuration files before somebody relies on them. `metergate config decode`: what a type
+//! number and software codes mean.
 //!
-//! What registerd refuses at its start this refuses now, with the same words: an unknown key, a wrong type, an impossible
-//! value, each with file, line and reason.
+//! What registerd refuses at its start the check refuses now, with the same words: an unknown key, a wrong type, an
+//! impossible value, each with file, line and reason.
 
 use std::fs;
 use std::io::{self, Write};
@@ -31,7 +32,7 @@ pub struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Check registerd.toml with its drop-ins, and scenarios/*.toml
+    /// Check registerd.toml with its drop-ins, tariff.toml, and scenarios/*.toml
     #[command(after_help = EXAMPLES)]
     Check {
         /// Folder with the configuration
@@ -41,6 +42,9 @@ enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Say what a type number (X1 to X16) and software codes (Z1 to Z30) mean
+    #[cfg(feature = "lab")]
+    Decode(crate::order::DecodeArgs),
 }
 
 /// One file and what is wrong with it.
@@ -58,9 +62,13 @@ struct Document<'a> {
     files: &'a [Checked],
 }
 
-/// Checks and prints.
+/// Does what was asked.
 pub fn run(args: ConfigArgs) -> anyhow::Result<ExitCode> {
-    let ConfigCommand::Check { dir, json } = args.command;
+    let (dir, json) = match args.command {
+        ConfigCommand::Check { dir, json } => (dir, json),
+        #[cfg(feature = "lab")]
+        ConfigCommand::Decode(args) => return crate::order::run(&args),
+    };
     let files = check(&dir)?;
     let ok = files.iter().all(|file| file.ok);
     if json {
@@ -141,7 +149,8 @@ fn check_scenario(file: &Path) -> Result<(), String> {
 
 #[cfg(feature = "lab")]
 fn check_registerd(file: &Path) -> Result<(), String> {
-    registerd::config::Config::load(file).map(drop).map_err(|error| error.to_string())
+    registerd::config::Config::load(file).map_err(|error| error.to_string())?;
+    registerd::config::load_tariffs(file).map(drop).map_err(|error| error.to_string())
 }
 
 #[cfg(not(feature = "lab"))]

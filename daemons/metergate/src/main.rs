@@ -23,6 +23,9 @@ mod demo;
 mod format;
 #[cfg(feature = "lab")]
 mod link;
+mod muc;
+#[cfg(feature = "lab")]
+mod order;
 #[cfg(feature = "lab")]
 mod process;
 mod profile;

@@ -275,7 +275,7 @@ impl House {
                         ensure!(findings.is_empty(), "chain heads disagree: {findings:?}");
                     }
                     Output::LinkRefused(reply) => log::debug!("refused by the coprocessor: {reply:?}"),
-                    Output::Answer(..) | Output::Snapshot | Output::Hello(_) => {}
+                    Output::Answer(..) | Output::Snapshot | Output::Hello(_) | Output::Report(_) => {}
                 }
             }
         }

@@ -6,13 +6,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use metrology_dsp::CHANNELS;
 use metrology_link::codec::{Wire, encode};
 use metrology_link::payload::{Calibration, MeterConfig};
-
-use super::bench::Feed;
 
 const PROGRAM: &str = "qemu-system-arm";
 /// Eleven seconds of signal take about a tenth of a second; a busy machine gets six hundred times that.
@@ -29,6 +29,8 @@ const STRUCTURE_BYTES: usize = 512;
 pub struct Board {
     elf: PathBuf,
     folder: Folder,
+    /// Numbers the files, since runs may overlap.
+    runs: AtomicU32,
 }
 
 impl Board {
@@ -44,36 +46,52 @@ impl Board {
         ensure!(head.starts_with(b"\x7fELF") && head.get(18) == Some(&ELF_ARM), "{}: not for ARM", elf.display());
         let version = Command::new(PROGRAM).arg("--version").stdin(Stdio::null()).output();
         version.with_context(|| format!("{PROGRAM} does not start; is QEMU for ARM installed?"))?;
-        Ok(Board { elf: elf.canonicalize()?, folder: Folder::new()? })
+        Ok(Board { elf: elf.canonicalize()?, folder: Folder::new()?, runs: AtomicU32::new(0) })
     }
 
     /// Counters and shown values at the end of each window, as the program left them.
     ///
     /// # Errors
     /// The program failed, or took longer than a minute.
-    pub fn run(&self, config: &MeterConfig, calibration: &Calibration, feed: &Feed) -> anyhow::Result<Vec<u8>> {
+    pub fn run(
+        &self,
+        config: &MeterConfig,
+        calibration: &Calibration,
+        counts: &[[i32; CHANNELS]],
+    ) -> anyhow::Result<Vec<u8>> {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let (input, output, words) = (format!("i{run}"), format!("o{run}"), format!("w{run}"));
+        let file = |name: &str| self.folder.0.join(name);
         let mut bytes = b"MGVEC\0\0\x01".to_vec();
         structure(config, &mut bytes);
         structure(calibration, &mut bytes);
-        bytes.extend(feed.counts.iter().flatten().flat_map(|count| count.to_le_bytes()));
-        fs::write(self.folder.0.join("in"), bytes).context("cannot write the samples for QEMU")?;
+        bytes.extend(counts.iter().flatten().flat_map(|count| count.to_le_bytes()));
+        fs::write(file(&input), bytes).context("cannot write the samples for QEMU")?;
         let child = Command::new(PROGRAM)
             .args(["-M", "mps2-an386", "-display", "none", "-monitor", "none", "-serial", "none"])
             // Short names: the program gets its arguments as one line, split at blanks.
-            .args(["-semihosting-config", "enable=on,target=native,arg=vector,arg=in,arg=out", "-kernel"])
+            .arg("-semihosting-config")
+            .arg(format!("enable=on,target=native,arg=vector,arg={input},arg={output}"))
+            .arg("-kernel")
             .arg(&self.elf)
             .current_dir(&self.folder.0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             // A few lines at most; a file, so that nobody has to read them meanwhile.
-            .stderr(fs::File::create(self.folder.0.join("words")).context("cannot write for QEMU")?)
+            .stderr(fs::File::create(file(&words)).context("cannot write for QEMU")?)
             .spawn()
             .with_context(|| format!("{PROGRAM} does not start"))?;
-        if let Err(error) = Bounded(child).wait() {
-            let words = fs::read(self.folder.0.join("words")).unwrap_or_default();
-            return Err(error.context(String::from_utf8_lossy(&words).trim().to_owned()));
+        let ended = Bounded(child).wait();
+        let result = ended.and_then(|()| fs::read(file(&output)).context("QEMU left no results"));
+        let result = result.map_err(|error| {
+            let words = fs::read(file(&words)).unwrap_or_default();
+            error.context(String::from_utf8_lossy(&words).trim().to_owned())
+        });
+        for name in [&input, &output, &words] {
+            // What stays behind goes with the folder.
+            let _ = fs::remove_file(file(name));
         }
-        fs::read(self.folder.0.join("out")).context("QEMU left no results")
+        result
     }
 }
 

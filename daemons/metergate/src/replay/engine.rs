@@ -3,7 +3,7 @@
 use metrology_dsp::design::BASE_DELAY;
 use metrology_dsp::pq::{Notice, PowerQuality, Value};
 use metrology_dsp::{CHANNELS, Calibration, MeterConfig, Metrology, WindowEnd};
-use metrology_link::payload::{Grid, Method, PhaseSecond, Second, Topology, Valid};
+use metrology_link::payload::{Grid, Method, PhaseSecond, Second, Suspect, Topology, Valid};
 use metrology_sim::waveform::{Loop, METER_NOMINAL_V, Waveform};
 use serde::Serialize;
 
@@ -15,6 +15,12 @@ const CURRENT_PEAK: f64 = 100.0;
 const HEADROOM: f64 = 1.25;
 /// Largest voltage full scale of the DSP, V; smallest current full scale, A.
 const U_FULL_SCALE_MAX: f64 = 2_000.0;
+/// Bits of [`Suspect::CLIPPED`].
+const CLIPPED: u32 = ((1 << CHANNELS) - 1) * Suspect::CLIPPED;
+/// Marks of the wiring. Faults look like exchanged currents for a window or two; a wiring stays.
+const WIRING: [(&str, u32); 2] = [("currents-swapped", Suspect::SWAPPED), ("reversed-sequence", Suspect::REVERSED)];
+/// For so long must they hold, s.
+const WIRING_S: f64 = 1.0;
 /// Above this mean frequency the grid is one of 60 Hz, Hz.
 const SIXTY: f64 = 55.0;
 
@@ -98,7 +104,8 @@ struct Run<'a> {
     power_quality: Box<PowerQuality>,
     /// Time for the ten-minute ticks: begins with the record.
     grid: Grid,
-    clipped: Condition,
+    /// What the samples tell about themselves, with the bit of each.
+    suspicions: Vec<(u32, Condition)>,
     out_of_range: Condition,
     any_out_of_range: bool,
     /// End of the last window, s.
@@ -143,7 +150,7 @@ impl<'a> Run<'a> {
             events: Vec::new(),
             power_quality,
             grid: Grid { rate_q16: u64::from(config.rate_hz) << 16, ..Grid::default() },
-            clipped: Condition::new("clipped"),
+            suspicions: suspicions(),
             out_of_range: Condition::new("frequency-out-of-range"),
             any_out_of_range: false,
             end: 0.0,
@@ -197,7 +204,11 @@ impl<'a> Run<'a> {
         self.sums.add(&phases, f, weight);
         self.windows.push(Window { t, f, phases });
         self.any_out_of_range |= out_of_range;
-        self.events.extend(self.clipped.step(self.end, window.clipped));
+        for (bit, condition) in &mut self.suspicions {
+            // A short rest of a record, or its silence at the end, may stand still without being stuck.
+            let holds = values.suspect.has(*bit) && (whole || *bit & CLIPPED != 0);
+            self.events.extend(condition.step(self.end, holds));
+        }
         self.events.extend(self.out_of_range.step(self.end, out_of_range));
         self.end = t;
     }
@@ -236,7 +247,7 @@ impl<'a> Run<'a> {
         let seconds = |samples: u64| samples as f64 / rate;
         while let Some(notice) = self.power_quality.notice() {
             if let Notice::Event(event) = notice {
-                self.events.extend(Event::of_voltage(&event, seconds, 1e-3 / self.factors.0));
+                self.events.extend(Event::of_voltage(&event, &self.config, seconds, 1e-3 / self.factors.0));
             }
         }
     }
@@ -245,8 +256,11 @@ impl<'a> Run<'a> {
         let end = self.end;
         self.power_quality.close(self.metrology.t_samples());
         self.notices();
-        self.events.extend(self.clipped.close(end));
+        for (_, condition) in &mut self.suspicions {
+            self.events.extend(condition.close(end));
+        }
         self.events.extend(self.out_of_range.close(end));
+        self.events.retain(|event| !WIRING.iter().any(|w| w.0 == event.kind) || event.duration >= WIRING_S);
         self.events.sort_by(|a, b| a.at.total_cmp(&b.at).then(a.phases.cmp(&b.phases)));
         Measured {
             f: self.sums.f(),
@@ -265,6 +279,17 @@ impl Phase {
         let pf = self.p.zip(s).filter(|(_, s)| *s > 0.0).map(|(p, s)| p / s);
         Phase { s, pf, ..self }
     }
+}
+
+/// The conditions that are watched, each with its bit.
+fn suspicions() -> Vec<(u32, Condition)> {
+    const NAMES: [&str; CHANNELS] = ["U1", "U2", "U3", "I1", "I2", "I3", "IN"];
+    let kinds = [("clipped", Suspect::CLIPPED), ("stuck", Suspect::STUCK), ("missing", Suspect::MISSING)];
+    let of_channel = |(kind, first): (&'static str, u32)| {
+        NAMES.iter().enumerate().map(move |(k, name)| (first << k, Condition::of_channel(kind, name)))
+    };
+    let all = kinds.into_iter().flat_map(of_channel);
+    all.chain(WIRING.map(|(kind, bit)| (bit, Condition::new(kind)))).collect()
 }
 
 /// The DSP's rate for a record: its own or the next higher one.
@@ -387,6 +412,31 @@ mod tests {
             // 10 cycles of 50 Hz, 12 of 60 Hz.
             assert!((9..=12).contains(&measured.windows.len()), "{}", measured.windows.len());
         }
+    }
+
+    #[test]
+    fn channels_that_cannot_be_right_are_said_with_their_name() {
+        let mut text = "u1,u2,u3,i1,i2,i3\n".to_owned();
+        for n in 0..16_000 {
+            let x = TAU * f64::from(n) / 160.0;
+            let u = |k: f64| 230.0 * SQRT_2 * (x - k * TAU / 3.0).sin();
+            let i = |k: f64| 8.0 * SQRT_2 * (x - k * TAU / 3.0 - 0.3).sin();
+            // I1 stands still in the second half, U2 and U3 are exchanged all the time, I3 is dead.
+            let stuck = if n < 8000 { i(0.0) } else { 5.0 };
+            writeln!(text, "{:.5},{:.5},{:.5},{stuck:.5},{:.5},0", u(0.0), u(2.0), u(1.0), i(2.0)).unwrap();
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.csv");
+        std::fs::write(&path, text).unwrap();
+        let options =
+            LoadOptions { rate: Some(8000.0), u_scale: Some(1.0), i_scale: Some(1.0), ..LoadOptions::default() };
+        let measured = measure(&Waveform::load(&path, &options).unwrap()).unwrap();
+        let told: Vec<_> =
+            measured.events.iter().map(|e| (e.kind, e.channel, e.at.round(), e.duration.round())).collect();
+        let expected =
+            [("missing", Some("I3"), 0.0, 2.0), ("reversed-sequence", None, 0.0, 2.0), ("stuck", Some("I1"), 1.0, 1.0)];
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+        assert!(expected.iter().all(|e| told.contains(e)), "{told:?}");
     }
 
     #[test]

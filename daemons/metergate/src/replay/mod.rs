@@ -32,7 +32,9 @@ role of each column by position: u (u1), u2, u3, i (i1), i2, i3, in, or - to ski
 and amperes per unit of the file.
 
 Quantities: u, i true RMS (V, A), p (W), q of the fundamental (var), s = u*i (VA), pf = p/s, over the whole record; f is
-the mean over the windows in which a frequency was tracked. Windows are 10 cycles at 50 Hz, 12 at 60 Hz.";
+the mean over the windows in which a frequency was tracked. Windows are 10 cycles at 50 Hz, 12 at 60 Hz. Dips and swells
+carry their cell of EN 50160 (residual voltage and length); channels that are clipped, stand still (stuck) or give nothing
+(missing) and currents that belong to other phases are said for the windows concerned.";
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -163,17 +165,23 @@ fn print_events(measured: &Measured, out: &mut dyn Write) -> io::Result<()> {
         ("AT s", Align::Right),
         ("DURATION s", Align::Right),
         ("EVENT", Align::Left),
-        ("PHASE", Align::Left),
+        ("OF", Align::Left),
         ("VALUE", Align::Right),
+        ("CELL", Align::Left),
     ]);
     for event in &measured.events {
         table.row([
             format!("{:.3}", event.at),
             format!("{:.3}", event.duration),
             event.kind.to_owned(),
-            event.phases.iter().map(|phase| format!("L{phase}")).collect::<Vec<_>>().join(" "),
+            event.channel.map_or_else(|| phases(event), str::to_owned),
             event.value.map_or(String::new(), |v| format!("{v:.3} V")),
+            event.cell.unwrap_or_default().to_owned(),
         ]);
     }
     table.write(out)
+}
+
+fn phases(event: &events::Event) -> String {
+    event.phases.iter().map(|phase| format!("L{phase}")).collect::<Vec<_>>().join(" ")
 }
