@@ -6,7 +6,7 @@
     generate.py --check              recompute everything, compare with what is committed, write nothing
 
 ``--tier core,long,recorded`` limits the work (default: core, and recorded when --comtrade DIR names the records);
-``--only GLOB`` limits it further. Exit status 1 when anything differs.
+``--only GLOB`` limits it further. With tier recorded, golden/replay/N.json (the records in their own units) is made too. Exit status 1 when anything differs.
 """
 
 import argparse
@@ -14,12 +14,13 @@ import fnmatch
 import hashlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from metergate_reference import CHANNELS, analysis, catalogue, energy, flicker, harmonics, phase, signals, windows
+from metergate_reference import CHANNELS, analysis, catalogue, energy, flicker, harmonics, phase, records, signals, windows
 
 GOLDEN = Path(__file__).parent / "golden"
 DIGITS = 10
@@ -228,6 +229,24 @@ def load_scene(vector, args):
     return vector.scene, signals.samples(vector.scene)
 
 
+def replay(vector, args):
+    """Writes or compares golden/replay/N.json; what is wrong, or None."""
+    number = int(vector.id.removeprefix("record-"))
+    path = GOLDEN / "replay" / f"{number}.json"
+    made = tidy(records.document(number, Path(args.comtrade)))
+    if args.expect:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(compact(made) + "\n")
+        return None
+    return differs(made, json.loads(path.read_text()))
+
+
+def compact(value):
+    """JSON with lists of numbers on one line each."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return re.sub(r"\[[^\[\]{}]*\]", lambda m: " ".join(m.group().split()), text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     action = parser.add_mutually_exclusive_group(required=True)
@@ -262,6 +281,10 @@ def main():
                 problem = differs(made, json.loads(path.read_text()))
         print(f"{vector.id}: {problem or 'ok'}", flush=True)
         failed += problem is not None
+        if vector.tier == "recorded" and not args.out:
+            problem = replay(vector, args)
+            print(f"replay of {vector.id}: {problem or 'ok'}", flush=True)
+            failed += problem is not None
     if args.expect:
         order = [v.id for v in catalogue.vectors()]
         manifest["vectors"] = {k: manifest["vectors"][k] for k in order if k in manifest["vectors"]}

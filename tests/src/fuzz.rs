@@ -16,13 +16,14 @@ use metrology_sim::scenario::Scenario;
 pub type Target = fn(&[u8]);
 
 /// The targets by name, as in `tests/fuzz/fuzz_targets` and `tests/fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("page", page),
     ("link_page", link_page),
     ("stream", stream),
     ("capture", captured),
     ("scenario", scenario),
     ("durable", durable),
+    ("telegram", telegram),
 ];
 
 /// A page of either direction with a right magic, version and CRC: everything behind those checks.
@@ -75,7 +76,8 @@ pub fn link_page(data: &[u8]) {
         rest = more;
         seq += 1;
         let boot = host.boot_id().unwrap_or(1);
-        let page = good_page(if way & 1 == 0 { 16 } else { way >> 1 & 7 }, payload, boot, seq);
+        // Classes 1 to 8: an idle page has nothing to take apart.
+        let page = good_page(if way & 1 == 0 { 16 } else { 1 + (way >> 1 & 7) }, payload, boot, seq);
         if way & 1 == 0 {
             device.exchange(&page);
         } else {
@@ -149,4 +151,28 @@ pub fn durable(data: &[u8]) {
 
 fn decoded(data: &[u8]) -> Option<Durable> {
     Durable::decode(data).ok()
+}
+
+/// A telegram of a sub-meter: the first byte chooses key and permission, the rest is the frame. Whatever it says, each
+/// value stands within the telegram, and the payload alone is a list of records too.
+pub fn telegram(data: &[u8]) {
+    thread_local! {
+        static DRIVERS: mbus::driver::Drivers = mbus::driver::Drivers::shipped().expect("shipped drivers");
+    }
+    let Some((choice, bytes)) = data.split_first() else { return };
+    let key = (choice & 1 != 0).then_some([0x11; 16]);
+    let mut formats = mbus::compact::Formats::shipped();
+    let mut counters = std::collections::BTreeMap::new();
+    let mut decoder = mbus::Decoder { key, plain: choice & 2 != 0, protected: choice & 4 != 0, ..Default::default() };
+    decoder.formats = Some(&mut formats);
+    decoder.counters = Some(&mut counters);
+    if let Ok(telegram) = decoder.decode(bytes) {
+        for record in &telegram.records.list {
+            assert!(record.data.start <= record.data.end && record.data.end as usize <= telegram.bytes.len());
+        }
+        let _ = DRIVERS.with(|drivers| drivers.read(&telegram, key.as_ref()));
+    }
+    let _ = mbus::Reassembler::default().push(bytes);
+    let records = mbus::record::parse(bytes, mbus::Span::new(0, bytes.len()));
+    assert!(records.list.iter().all(|record| record.data.end as usize <= bytes.len()));
 }

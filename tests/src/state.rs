@@ -81,8 +81,12 @@ pub fn load_rows(state: &Path) -> Vec<Row> {
 /// When there is none.
 pub fn settled(state: &Path) -> Durable {
     let stored = "SELECT generation, durable FROM state WHERE id = 0";
-    let (generation, bytes): (i64, Vec<u8>) =
-        open(state).query_row(stored, (), |r| Ok((r.get(0)?, r.get(1)?))).expect("the state in the database");
+    let db = open(state);
+    let (generation, mut bytes): (i64, Vec<u8>) =
+        db.query_row(stored, (), |r| Ok((r.get(0)?, r.get(1)?))).expect("the state in the database");
+    let mut pieces = db.prepare("SELECT piece FROM state_piece ORDER BY id").expect("the state's pieces");
+    let pieces = pieces.query_map((), |r| r.get::<_, Vec<u8>>(0)).expect("the state's pieces");
+    pieces.for_each(|piece| bytes.extend(piece.expect("a piece")));
     let newest = match RegisterRing::peek(&ring(state)).expect("the ring") {
         Some(slot) if slot.generation > generation as u64 => slot.payload,
         _ => bytes,

@@ -267,7 +267,7 @@ def _silent(seconds, **scene):
 
 
 # Index of each channel in its record and the factor to the meter's terminals (230 V nominal, 100 A range).
-_MAPS = {
+MAPS = {
     "1.cfg": {"U1": (0, 230 / 57.735), "U2": (1, 230 / 57.735), "U3": (2, 230 / 57.735)},
     "2.cfg": {"U1": (0, 230 / 63.508), "U2": (1, 230 / 63.508), "U3": (2, 230 / 63.508),
               "I1": (11, 0.02), "I2": (12, 0.02), "I3": (13, 0.02)},
@@ -283,7 +283,7 @@ def recorded(vector, folder):
     path = next(p for p in folder.iterdir() if p.stem == stem and p.suffix.lower() == ".cfg")
     record = comtrade.load(path)
     physical = {}
-    for name, (index, factor) in _MAPS[vector.record].items():
+    for name, (index, factor) in MAPS[vector.record].items():
         _, values = record.resampled(index, vector.scene.rate)
         physical[name] = values * factor
     n = min(min(len(v) for v in physical.values()), vector.scene.count)

@@ -45,6 +45,13 @@ def test_expected_values_are_reproduced(name):
     assert generate.differs(made, committed) is None
 
 
+def test_records_in_their_own_units_have_values():
+    for number in (1, 2, 3, 4):
+        text = (generate.GOLDEN / "replay" / f"{number}.json").read_text()
+        made = json.loads(text)
+        assert made["record"] == number and generate.compact(made) + "\n" == text
+
+
 def test_a_changed_value_is_noticed():
     name = SAMPLE[0]
     committed = json.loads((generate.GOLDEN / f"{name}.json").read_text())
