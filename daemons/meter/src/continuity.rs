@@ -190,6 +190,8 @@ impl Meter {
         d.boots = hello.boots;
         d.down_us = 0;
         d.clipped = 0;
+        d.suspect = 0;
+        d.lost = 0;
         let [a, b, c, e, f, g, h, i, ..] = hello.config_hash;
         d.config_hash = [a, b, c, e, f, g, h, i];
     }

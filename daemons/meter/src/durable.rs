@@ -9,7 +9,7 @@
 //! |---|---|
 //! | 1, 1 | version = 2; flags: 0 = CT, 1 = interval open, 2 = change pending, 3 = it has parameters, 4 = it is a debiting stop, 5 = tariffs wait, 6 = means, 7 = a day |
 //! | 8, 8, 8, 1, 4 | history record, sample clock, meter time µs, its quality, grid id |
-//! | 4, 8, 8, 8, 4 | boots, down-time µs, clipped windows, configuration hash, inputs |
+//! | 4, 8, 8, 4, 8, 8, 4 | boots, down-time µs, clipped and suspect windows, lost samples, configuration hash, inputs |
 //! | 8, 4 | next event; interval status |
 //! | 4 × 64 | counters of the metrology at the settled record: L1, L2, L3, total |
 //! | 4 × 64 | registers (primary on CT meters) |
@@ -94,6 +94,10 @@ pub struct Durable {
     pub down_us: u64,
     /// Its windows with clipped samples.
     pub clipped: u64,
+    /// Its windows with suspect samples.
+    pub suspect: u32,
+    /// Its lost samples.
+    pub lost: u64,
     /// Hash of its configuration and calibration.
     pub config_hash: [u8; 8],
     /// The next event wanted.
@@ -204,6 +208,8 @@ impl Durable {
             boots: 0,
             down_us: 0,
             clipped: 0,
+            suspect: 0,
+            lost: 0,
             config_hash: [0; 8],
             event_next: 1,
             configured: params,
@@ -300,6 +306,8 @@ impl Durable {
         w.u32(self.boots);
         w.u64(self.down_us);
         w.u64(self.clipped);
+        w.u32(self.suspect);
+        w.u64(self.lost);
         w.bytes(&self.config_hash);
         w.u32(self.inputs.0);
         w.u64(self.event_next);
@@ -342,6 +350,8 @@ impl Durable {
             boots: r.u32(),
             down_us: r.u64(),
             clipped: r.u64(),
+            suspect: r.u32(),
+            lost: r.u64(),
             config_hash: r.array(),
             inputs: Inputs(r.u32()),
             event_next: r.u64(),
@@ -664,6 +674,8 @@ mod tests {
             boots: 8,
             down_us: 9,
             clipped: 10,
+            suspect: 110,
+            lost: 111,
             config_hash: [11; 8],
             event_next: 12,
             configured: Params { period_min: 60, ..params },
@@ -746,10 +758,10 @@ mod tests {
         assert_eq!(Durable::decode(&good[..good.len() - 1]), Err(DurableError::Length(good.len() - 1)));
         assert_eq!(Durable::decode(&[]), Err(DurableError::Length(0)));
         assert_eq!(with(26, 3), Err(DurableError::Impossible("clock quality")));
-        assert_eq!(with(63, 0), Err(DurableError::Impossible("cursors")));
-        assert_eq!(with(651, 8), Err(DurableError::Impossible("tariff")));
+        assert_eq!(with(75, 0), Err(DurableError::Impossible("cursors")));
+        assert_eq!(with(663, 8), Err(DurableError::Impossible("tariff")));
         // Another tariff in force than the one whose registers stand in the first part.
-        assert_eq!(with(651, 0), Err(DurableError::Impossible("tariff registers")));
+        assert_eq!(with(663, 0), Err(DurableError::Impossible("tariff registers")));
         assert_eq!(with(Durable::FAST - 1, 1), Err(DurableError::Impossible("filling")));
         let last = Durable::BYTES - 1;
         assert_eq!(with(last, 0), Err(DurableError::Impossible("tariffs")));

@@ -347,6 +347,8 @@ impl Meter {
         d.boots = snapshot.boots;
         d.down_us = snapshot.down_us;
         d.clipped = snapshot.clipped_windows;
+        d.suspect = snapshot.suspect_windows;
+        d.lost = snapshot.lost_samples;
         d.config_hash = snapshot.config_hash;
         if regressed {
             self.note(StatusCode::CountersRegressed, [as_i64(record.seq), 0, 0, 0], work);
@@ -379,6 +381,7 @@ impl Meter {
             (s.boots != d.boots, Status::RESTART),
             (s.down_us != d.down_us, Status::OUTAGE),
             (s.clipped_windows != d.clipped, Status::OVERLOAD),
+            (s.suspect_windows != d.suspect || s.lost_samples != d.lost, Status::SUSPECT),
             (s.config_hash != d.config_hash, Status::CONFIG_CHANGED),
             (regressed, Status::DISCONTINUITY),
         ] {

@@ -247,6 +247,18 @@ fn overload_marks_the_interval() {
 }
 
 #[test]
+fn suspect_and_lost_samples_mark_the_interval() {
+    let (mut device, mut host) = at_noon();
+    host.run_minutes(&mut device, 16);
+    device.suspect();
+    host.run_minutes(&mut device, 30);
+    device.lose_samples();
+    host.run_minutes(&mut device, 29);
+    let expected = [(0., 15., NONE), (15., 30., Status::SUSPECT), (30., 45., NONE), (45., 60., Status::SUSPECT)];
+    assert_eq!(host.table()[..4], expected);
+}
+
+#[test]
 fn mean_voltage_outside_the_limits_marks_the_interval() {
     for (u_mv, bit) in [
         (206_999, Status::UNDER_VOLTAGE),

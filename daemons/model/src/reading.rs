@@ -36,13 +36,15 @@ impl Status {
     pub const OVER_VOLTAGE: Status = Status(1 << 11);
     /// Meter time ran without reference (holdover).
     pub const CLOCK_HOLDOVER: Status = Status(1 << 12);
+    /// Samples were lost, or were not plausible: a channel stuck, missing, or exchanged with another phase's.
+    pub const SUSPECT: Status = Status(1 << 13);
     /// Written by a demo or laboratory build: not for billing.
     pub const NOT_LEGAL: Status = Status(1 << 15);
     /// There is no value. The reason stands in bits 24 to 27, see [`Absent`].
     pub const NO_VALUE: Status = Status(1 << 31);
 
     /// The named bits, for tables and documentation.
-    pub const NAMES: [(Status, &'static str); 15] = [
+    pub const NAMES: [(Status, &'static str); 16] = [
         (Self::OUTAGE, "outage"),
         (Self::SHORT, "short"),
         (Self::LONG, "long"),
@@ -56,6 +58,7 @@ impl Status {
         (Self::UNDER_VOLTAGE, "under-voltage"),
         (Self::OVER_VOLTAGE, "over-voltage"),
         (Self::CLOCK_HOLDOVER, "clock-holdover"),
+        (Self::SUSPECT, "suspect"),
         (Self::NOT_LEGAL, "not-legal"),
         (Self::NO_VALUE, "no-value"),
     ];

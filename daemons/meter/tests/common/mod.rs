@@ -199,6 +199,14 @@ impl Device {
         self.snapshot.clipped_windows += 1;
     }
 
+    pub fn suspect(&mut self) {
+        self.snapshot.suspect_windows += 1;
+    }
+
+    pub fn lose_samples(&mut self) {
+        self.snapshot.lost_samples += 3;
+    }
+
     pub fn reconfigure(&mut self) {
         self.snapshot.config_hash[0] = self.snapshot.config_hash[0].wrapping_add(1);
         self.record(HistoryKind::ConfigChange, self.snapshot, 0);
