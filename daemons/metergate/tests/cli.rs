@@ -44,6 +44,7 @@ fn help_of_the_tool() {
       clock        Show, set or adjust meter time
       verify       Check what a meter keeps: database, hash chains, interval sums, register ring
       config       Check configuration files
+      muc          M-Bus meters of the house: decode their telegrams
       accuracy     Measure how exactly this meter measures: errors, limits of a class, margins
       replay       Run a recorded waveform through the measurement, print its quantities and events
       simulate     Live a meter's life at full speed, the same for the same seed
@@ -224,7 +225,9 @@ fn help_of_replay() {
     and amperes per unit of the file.
 
     Quantities: u, i true RMS (V, A), p (W), q of the fundamental (var), s = u*i (VA), pf = p/s, over the whole record; f is
-    the mean over the windows in which a frequency was tracked. Windows are 10 cycles at 50 Hz, 12 at 60 Hz.
+    the mean over the windows in which a frequency was tracked. Windows are 10 cycles at 50 Hz, 12 at 60 Hz. Dips and swells
+    carry their cell of EN 50160 (residual voltage and length); channels that are clipped, stand still (stuck) or give nothing
+    (missing) and currents that belong to other phases are said for the windows concerned.
     ");
 }
 

@@ -9,3 +9,5 @@ mod bits;
 mod instructions;
 mod live;
 mod signal;
+mod stm32g474;
+mod vectors;

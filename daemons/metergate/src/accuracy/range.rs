@@ -113,6 +113,8 @@ impl Range {
             f_nominal: if f > 55.0 { 60 } else { 50 },
             // The neutral is not measured: no energy depends on it.
             channels: 0x3f,
+            // A meter of 1 A has to start at 1 mA, 0.23 W of a phase (class C: 0.02 Itr); half of that is registered.
+            start_mw: if self == Range::Transformer1 { 115 } else { self.meter_type().config().start_mw },
             ..self.meter_type().config()
         }
     }
