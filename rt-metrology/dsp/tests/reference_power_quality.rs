@@ -6,7 +6,7 @@ mod golden;
 
 use golden::quality::Vector;
 use golden::{Golden, number};
-use metrology_dsp::pq::{Level, Notice};
+use metrology_dsp::pq::Notice;
 use std::path::Path;
 
 /// Runs a vector through engine and power quality; `None` when its samples are not there.
@@ -151,33 +151,9 @@ fn reference_ten_seconds_of_frequency() {
 fn reference_aggregation_at_the_tick_and_flags() {
     for id in ["aggregation-tick", "aggregation-flagged"] {
         let Some(vector) = run(id, None) else { continue };
-        let tick = number(&vector.golden.expect["tick_frames"][0]);
-        let overlap = vector.windows.windows(2).find(|w| w[0].interval != w[1].interval).expect("a tick");
-        assert!((overlap[0].begin as f64) < tick && overlap[0].end as f64 > tick);
-        let after = overlap[1].begin as f64 - tick;
-        // The next crossing of the tracker: within one period.
-        assert!((0.0..=vector.golden.rate() / 49.5).contains(&after), "{id}: {after}");
-        assert!(vector.windows.windows(2).filter(|w| w[0].end != w[1].begin).count() == 1, "one overlap");
-        let flags: Vec<_> = vector.windows.iter().filter(|w| w.flagged).collect();
-        let expected = vector.golden.expect["window_flags"]
-            .as_array()
-            .expect("flags")
-            .iter()
-            .filter(|f| f.as_bool() == Some(true));
-        assert!(flags.len().abs_diff(expected.count()) <= 1, "{id}: windows lie elsewhere, by less than one");
-        let ten: Vec<_> = vector
-            .notices
-            .iter()
-            .filter_map(|n| match n {
-                Notice::Aggregate(Level::TenMinutes, a) => Some(a),
-                _ => None,
-            })
-            .collect();
-        assert_eq!((ten.len(), ten[0].flagged), (1, false), "the dip came after the tick");
-        // L3 stands still; the last window before the tick runs on into the new voltages of the others.
-        assert!((ten[0].values[2].expect("a voltage") - 230.0).abs() < 0.023, "{:?}", ten[0]);
+        vector.check_tick();
         if id == "aggregation-flagged" {
-            assert!(!flags.is_empty());
+            assert!(vector.windows.iter().any(|w| w.flagged));
             vector.check_events();
         }
     }

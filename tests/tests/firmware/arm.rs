@@ -121,7 +121,8 @@ pub fn run(program: &Path, dir: &Path, mode: &str, more: &[&str], counted: bool)
 
 /// What the program says of its stack at its end.
 pub fn stack(said: &str) -> usize {
-    let line = said.lines().find_map(|l| l.strip_prefix("qemu-an386: stack ")).expect("the stack's measure");
+    let line = said.lines().find_map(|l| l.strip_prefix("qemu-an386: stack "));
+    let line = line.unwrap_or_else(|| panic!("no measure of the stack: {said}"));
     let mut words = line.split(' ');
     let (used, room) = (words.next().unwrap(), words.nth(1).unwrap());
     let (used, room): (usize, usize) = (used.parse().unwrap(), room.parse().unwrap());

@@ -3,7 +3,7 @@
 
 use crate::arm;
 use crate::signal::{self, Sample};
-use metrology_dsp::pq::PowerQuality;
+use metrology_dsp::pq::{Done, Notice, PowerQuality};
 use metrology_dsp::{Cumulative, Metrology};
 use metrology_link::codec::{Wire, encode};
 use metrology_link::payload::{Calibration, Grid, MeterConfig, Second};
@@ -42,6 +42,7 @@ fn the_arm_program_sees_power_quality_like_the_host() {
         for word in ["Harmonics", "Window", "Dip"] {
             assert!(host.contains(word), "{word}");
         }
+        assert_eq!(host.contains("Emission"), rate_hz == 32_000, "bands from 2 to 9 kHz");
         let arm = on_arm(&program, dir.path(), "quality", &config, &samples);
         let arm = String::from_utf8(arm).unwrap();
         for (line, (arm, host)) in arm.lines().zip(host.lines()).enumerate() {
@@ -91,17 +92,24 @@ fn watched(config: &MeterConfig, samples: &[Sample]) -> String {
         metrology.push(counts);
         let half = metrology.half_cycle();
         let done = quality.push(metrology.samples(), half.as_ref(), &grid);
-        if let Some(channel) = done.channel {
-            writeln!(out, "{channel} {:?}", quality.harmonics()).unwrap();
-        }
-        if done.window {
-            writeln!(out, "{:?}", quality.window()).unwrap();
-        }
-        if done.notices {
-            while let Some(notice) = quality.notice() {
-                writeln!(out, "{notice:?}").unwrap();
-            }
-        }
+        let notices: Vec<Notice> = std::iter::from_fn(|| quality.notice()).collect();
+        say(&mut out, &done, &quality, &notices);
     }
     out
+}
+
+/// Appends what the program's mode `quality` writes of a sample.
+pub fn say(out: &mut String, done: &Done, quality: &PowerQuality, notices: &[Notice]) {
+    if let Some(channel) = done.channel {
+        writeln!(out, "{channel} {:?}", quality.harmonics()).unwrap();
+    }
+    if done.bands {
+        writeln!(out, "{:?}", quality.bands()).unwrap();
+    }
+    if done.window {
+        writeln!(out, "{:?}", quality.window()).unwrap();
+    }
+    for notice in notices {
+        writeln!(out, "{notice:?}").unwrap();
+    }
 }

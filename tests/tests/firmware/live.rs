@@ -5,10 +5,11 @@ use crate::signal::{self, Sample};
 use metrology_dsp::coprocessor::NV_BYTES;
 use metrology_link::host::{HostEnd, Received};
 use metrology_link::payload::{
-    Authority, Billing, Calibration, Command as Order, Hello, MeterConfig, SignedCalibration,
+    Authority, Billing, Calibration, Command as Order, Hello, MeterConfig, ReplyStatus, SignedCalibration,
 };
 use metrology_link::stream::PageReader;
 use metrology_link::{PAGE, Page};
+use metrology_sim::laboratory::sign;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{Read, Write};
@@ -18,8 +19,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// Statics and the stack at its highest, in each mode, stay within the RAM of the real part. The live run has a start
-/// with empty and with filled memory, dips, all streams, writes of configuration and of a signed calibration, and all
-/// orders of a host.
+/// with empty and with filled memory, dips, all streams, writes of configuration, and of a calibration with a false and with
+/// the laboratory's signature: the second start verifies that once more.
 #[test]
 fn the_program_runs_in_96_kib_of_ram() {
     let Some(program) = arm::program("the_program_runs_in_96_kib_of_ram") else { return };
@@ -41,24 +42,31 @@ fn the_program_runs_in_96_kib_of_ram() {
     }
     let memory = dir.path().join("memory");
     fs::write(&memory, vec![0; NV_BYTES + 4096]).unwrap();
-    for _ in 0..2 {
+    for start in 0..2 {
         let mut board = Board::start(&program, &memory);
         board.dips = true;
         let device_id = board.meet().device_id;
         board.end.resume(0, 1);
-        let calibration = Calibration { device_id, ..Calibration::default() };
+        let calibration = Calibration { ident: 5 + start, device_id, ..Calibration::default() };
+        let signed = sign(&calibration);
+        let forged = SignedCalibration { calibration: Calibration { ident: 9, ..calibration }, ..signed };
         let config = MeterConfig { start_mw: 3000, ..MeterConfig::default() };
-        for order in [
-            Order::Subscribe { mask: 0xFF },
-            Order::WriteConfig(config, Authority::SealOpen),
-            Order::WriteCalibration(SignedCalibration { calibration, signature: [1; 64] }, Authority::SealOpen),
-            Order::WriteConfig(MeterConfig::default(), Authority::SealOpen),
-            Order::ReadHeads,
+        for (order, status) in [
+            (Order::Subscribe { mask: 0xFF }, ReplyStatus::Done),
+            (Order::WriteConfig(config, Authority::SealOpen), ReplyStatus::Done),
+            (Order::WriteCalibration(forged, Authority::SealOpen), ReplyStatus::NotAuthorised),
+            (Order::WriteCalibration(signed, Authority::SealOpen), ReplyStatus::Done),
+            (Order::WriteConfig(MeterConfig::default(), Authority::SealOpen), ReplyStatus::Done),
+            (Order::ReadHeads, ReplyStatus::Done),
         ] {
             board.end.submit(order).unwrap();
+            let mut answers = Vec::new();
             for _ in 0..100 {
-                board.exchange();
+                if let Received::Reply(reply) = board.exchange() {
+                    answers.push(reply.status);
+                }
             }
+            assert_eq!(answers, [status], "{order:?}");
         }
         assert_eq!(board.end.pending(), 0, "all was answered");
         total("live", board.finish());

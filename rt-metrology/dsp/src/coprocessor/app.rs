@@ -158,12 +158,17 @@ impl State {
 
 impl<B: Board> App<B> {
     /// Before [`App::load`]: the configuration that the memory holds, and nothing else of it.
-    #[inline(never)]
+    #[inline(never)] // a signature is verified before the stack of building is taken
     pub fn at_rest(board: B, reset_cause: ResetCause) -> App<B> {
         let mut damaged = 0;
         let mut config_pair = Pair::new(nv::CONFIG_AT, nv::CONFIG_SLOT);
-        let (config, signed, refused) = load_config(&board, &mut config_pair, &mut damaged);
-        let SignedCalibration { calibration, signature } = signed;
+        let loaded = load_config(&board, &mut config_pair, &mut damaged);
+        App::built(board, reset_cause, config_pair, damaged, &loaded)
+    }
+
+    #[inline(never)] // see above
+    fn built(board: B, reset_cause: ResetCause, config_pair: Pair, damaged: u32, loaded: &LoadedConfig) -> App<B> {
+        let (config, SignedCalibration { calibration, signature }, refused) = *loaded;
         App {
             metrology: Metrology::checked(&config, &calibration),
             guard: Guard::new(&config, 0),
@@ -701,14 +706,13 @@ impl<B: Board> App<B> {
     }
 }
 
+/// See [`load_config`]; last, the calibration that was refused, by its number.
+type LoadedConfig = (MeterConfig, SignedCalibration, Option<(Impossible, u32)>);
+
 /// Configuration and calibration from memory, else from the factory, else the defaults: the first that are possible.
 /// A calibration in memory that is not the laboratory's word gives way to the factory's, and is told.
 #[inline(never)] // what it holds is gone before the state is built
-fn load_config<B: Board>(
-    board: &B,
-    pair: &mut Pair,
-    damaged: &mut u32,
-) -> (MeterConfig, SignedCalibration, Option<(Impossible, u32)>) {
+fn load_config<B: Board>(board: &B, pair: &mut Pair, damaged: &mut u32) -> LoadedConfig {
     let unsigned = |calibration| SignedCalibration { calibration, ..SignedCalibration::default() };
     let (factory_config, factory) = board.factory();
     let mut refused = None;

@@ -4,7 +4,7 @@ use super::{Golden, NAMES, number};
 use metrology_dsp::pq::bands::{BANDS, FIRST_HZ, WIDTH_HZ};
 use metrology_dsp::pq::events::{Event, Kind};
 use metrology_dsp::pq::harmonics::ORDERS;
-use metrology_dsp::pq::{Done, Notice, PowerQuality, Value, Window};
+use metrology_dsp::pq::{Done, Level, Notice, PowerQuality, Value, Window};
 use metrology_dsp::{CHANNELS, Calibration, Metrology};
 use metrology_link::payload::Grid;
 use serde_json::Value as Json;
@@ -107,6 +107,36 @@ impl Vector {
         assert_eq!(got.len() + 1, expected.len(), "{got:?}");
         // 0.05 Hz/s over one delay of the tracker (8 ms) and one period: 0.5 mHz.
         assert!((got[0] - number(&expected[1])).abs() < 0.001, "{got:?}");
+    }
+
+    /// The ten-minute tick: windows overlap once, and what came after it is not in the interval before.
+    pub fn check_tick(&self) {
+        let tick = number(&self.golden.expect["tick_frames"][0]);
+        let overlap = self.windows.windows(2).find(|w| w[0].interval != w[1].interval).expect("a tick");
+        assert!((overlap[0].begin as f64) < tick && overlap[0].end as f64 > tick);
+        let after = overlap[1].begin as f64 - tick;
+        // The next crossing of the tracker: within one period.
+        assert!((0.0..=self.golden.rate() / 49.5).contains(&after), "{}: {after}", self.golden.id);
+        assert!(self.windows.windows(2).filter(|w| w[0].end != w[1].begin).count() == 1, "one overlap");
+        let flags: Vec<_> = self.windows.iter().filter(|w| w.flagged).collect();
+        let expected =
+            self.golden.expect["window_flags"].as_array().expect("flags").iter().filter(|f| f.as_bool() == Some(true));
+        assert!(
+            flags.len().abs_diff(expected.count()) <= 1,
+            "{}: windows lie elsewhere, by less than one",
+            self.golden.id
+        );
+        let ten: Vec<_> = self
+            .notices
+            .iter()
+            .filter_map(|n| match n {
+                Notice::Aggregate(Level::TenMinutes, a) => Some(a),
+                _ => None,
+            })
+            .collect();
+        assert_eq!((ten.len(), ten[0].flagged), (1, false), "the dip came after the tick");
+        // L3 stands still; the last window before the tick runs on into the new voltages of the others.
+        assert!((ten[0].values[2].expect("a voltage") - 230.0).abs() < 0.023, "{:?}", ten[0]);
     }
 
     fn near(&self, what: &str, got: f64, truth: &Json, tolerance: &str) {

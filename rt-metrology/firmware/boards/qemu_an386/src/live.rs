@@ -44,6 +44,13 @@ const KIND_PAGE: u8 = 2;
 /// Written before a reset that the program asks for; QEMU's memory is zero when it starts, and is left by a reset.
 const REQUESTED: u32 = 0x5245_5345;
 
+/// Public key of the laboratory that simulated meters believe; the secret one is in `metrology_sim::laboratory`, so that
+/// anybody can calibrate an emulation. A test signs with that and is believed.
+const LABORATORY: [u8; 32] = [
+    0x2a, 0xd1, 0x2a, 0x67, 0x15, 0x90, 0x29, 0xf9, 0x52, 0xf9, 0xe7, 0xe2, 0x4c, 0xd9, 0x26, 0x82, 0xf2, 0x67, 0x40,
+    0x2a, 0x94, 0xc9, 0xa5, 0x1d, 0xd5, 0xbd, 0xa5, 0x81, 0x14, 0x10, 0x32, 0xb8,
+];
+
 /// [`REQUESTED`], or anything.
 #[unsafe(link_section = ".uninit.cause")]
 static mut CAUSE: MaybeUninit<u32> = MaybeUninit::uninit();
@@ -242,6 +249,10 @@ impl Board for QemuBoard {
 
     fn device_id(&self) -> [u8; 8] {
         *b"QEMU0386"
+    }
+
+    fn laboratory_key(&self) -> Option<[u8; 32]> {
+        Some(LABORATORY)
     }
 
     fn factory(&self) -> (MeterConfig, Calibration) {

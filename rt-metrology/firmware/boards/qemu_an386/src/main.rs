@@ -6,7 +6,7 @@
 //!     -semihosting-config enable=on,target=native,arg=vector,arg=IN,arg=OUT
 //! ```
 //!
-//! `vector IN OUT` and `quality IN OUT` run the samples of a file through the engine, without and with the watch of power
+//! `vector IN OUT` and `quality IN OUT [START [SIGNALLING]]` run the samples of a file through the engine, without and with the watch of power
 //! quality, and write what came of it, for comparison with the same code on the host ([`vector`]). `count IN OUT WHAT`
 //! counts the instructions of each sample ([`count`]). `live IN MEMORY [FACTORY]` is the whole coprocessor: samples and
 //! the host's pages from a pipe, its own pages out over UART 0, non-volatile memory in a file ([`live`]).
@@ -34,12 +34,14 @@ const ARGUMENTS_BYTES: usize = 512;
 #[entry]
 fn main() -> ! {
     let mut buffer = [0; ARGUMENTS_BYTES];
-    let done = match semihost::arguments::<4>(&mut buffer) {
-        Some([b"vector\0", input, output, _]) => vector::engine(input, output),
-        Some([b"quality\0", input, output, _]) => vector::quality(input, output),
-        Some([b"count\0", input, output, what]) => count::run(input, output, what),
-        Some([b"live\0", input, memory, factory]) => live::run(input, memory, factory),
-        _ => Err("usage: vector IN OUT, quality IN OUT, count IN OUT WHAT, or live IN MEMORY [FACTORY]"),
+    let done = match semihost::arguments::<5>(&mut buffer) {
+        Some([b"vector\0", input, output, ..]) => vector::engine(input, output),
+        Some([b"quality\0", input, output, start, signalling]) => vector::quality(input, output, start, signalling),
+        Some([b"count\0", input, output, what, _]) => count::run(input, output, what),
+        Some([b"live\0", input, memory, factory, _]) => live::run(input, memory, factory),
+        _ => Err(
+            "usage: vector IN OUT, quality IN OUT [START [SIGNALLING]], count IN OUT WHAT, or live IN MEMORY [FACTORY]",
+        ),
     };
     if let Err(reason) = done {
         heprintln!("qemu-an386: {}", reason);

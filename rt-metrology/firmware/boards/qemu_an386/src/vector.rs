@@ -9,7 +9,9 @@
 //! | layout of the window's `Second` | [`Second::LEN`](Wire::LEN) |
 //!
 //! `quality`: the engine with the watch of power quality; out come lines of text, the `Debug` form of what each sample
-//! brought: harmonics with their channel, windows, notices. Numbers in it are exact.
+//! brought: harmonics with their channel, bands from 2 to 9 kHz, windows, notices. Numbers in it are exact. START is the
+//! meter time of the first sample, µs since 1970 (else 0), and SIGNALLING the frequency of mains signalling to watch, tenths of a
+//! hertz.
 
 use core::fmt::{self, Write};
 
@@ -47,18 +49,21 @@ pub fn engine(input: &[u8], output: &[u8]) -> Result<(), &'static str> {
     })
 }
 
-/// Runs the whole file through the engine and the watch of power quality. Meter time begins at 0 with the first sample.
+/// Runs the whole file through the engine and the watch of power quality. The last two words may be empty.
 ///
 /// # Errors
 /// See [`engine`].
 #[inline(never)] // as above
-pub fn quality(input: &[u8], output: &[u8]) -> Result<(), &'static str> {
+pub fn quality(input: &[u8], output: &[u8], start: &[u8], signalling: &[u8]) -> Result<(), &'static str> {
     let input = Samples::open(input)?;
     let mut output = Text(File::open(output, Mode::Create).ok_or("cannot create the results")?);
     let mut metrology = Metrology::new(&input.config, &input.calibration).map_err(|_| IMPOSSIBLE)?;
     let quality = memory::power_quality();
     quality.configure(&input.config, &input.calibration);
-    let grid = Grid { rate_q16: u64::from(input.config.rate_hz) << 16, ..Grid::default() };
+    let signalling = decimal(signalling)?;
+    quality.watch_signalling(signalling.map(|tenths| tenths as f32 / 10.0));
+    let utc_us = decimal(start)?.unwrap_or(0);
+    let grid = Grid { utc_us, rate_q16: u64::from(input.config.rate_hz) << 16, ..Grid::default() };
     input.each(|counts| {
         metrology.push(counts);
         let half = metrology.half_cycle();
@@ -66,6 +71,9 @@ pub fn quality(input: &[u8], output: &[u8]) -> Result<(), &'static str> {
         let mut lines = || {
             if let Some(channel) = done.channel {
                 writeln!(output, "{channel} {:?}", quality.harmonics())?;
+            }
+            if done.bands {
+                writeln!(output, "{:?}", quality.bands())?;
             }
             if done.window {
                 writeln!(output, "{:?}", quality.window())?;
@@ -79,6 +87,13 @@ pub fn quality(input: &[u8], output: &[u8]) -> Result<(), &'static str> {
         };
         lines().map_err(|fmt::Error| UNWRITTEN)
     })
+}
+
+/// A word of the command line as a number; `None` when it is empty.
+fn decimal(word: &[u8]) -> Result<Option<i64>, &'static str> {
+    let Some((_, digits)) = word.split_last() else { return Ok(None) };
+    let number = core::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    number.map(Some).ok_or("START or SIGNALLING is no number")
 }
 
 struct Text(File);
