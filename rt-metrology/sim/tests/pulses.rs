@@ -1,4 +1,5 @@
 //! Pulses of the simulated meter against its counters, and against the energy that really flowed.
+#![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
 use metrology_dsp::pulses::{OUTPUTS, Output};
 use metrology_link::payload::EventCode;
