@@ -27,8 +27,8 @@ use registerd::store::verify_stopped;
 
 /// Holds the circular tables, the ring and a journal, with a third of it free.
 const DISK: usize = 40 << 20;
-/// Cuts of `tests/run` and of the long tier; METERGATE_CUTS asks for another number.
-const CUTS: u64 = 1_000;
+/// Cuts of `tests/run` (a third of a second each) and of the long tier; METERGATE_CUTS asks for another number.
+const CUTS: u64 = 300;
 const CUTS_LONG: u64 = 10_000;
 /// Cuts per life; the last is carried out.
 const LIFE: u64 = 50;
