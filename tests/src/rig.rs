@@ -234,6 +234,11 @@ impl<'a> Rig<'a> {
         control(&self.path("control"), command)
     }
 
+    /// The coprocessor's counters; `None` while it is down.
+    pub fn counters_if_running(&self) -> Option<Value> {
+        Some(ask(&self.path("control"), "counters")).filter(|answer| answer.get("error").is_none())
+    }
+
     /// Runs `work` with a connection to the bus, as a caller in all groups.
     pub fn on_bus<T: Send>(&self, work: impl AsyncFnOnce(zbus::Connection) -> anyhow::Result<T> + Send) -> T {
         let groups: Vec<u32> = self.setup.accounts.map(groups_of).unwrap_or_default();
@@ -298,6 +303,12 @@ pub fn under(program: &str, args: &[&str], command: &Command) -> Command {
 /// # Panics
 /// When it does not answer within [`SOON`], or answers with an error.
 pub fn control(path: &Path, command: &str) -> Value {
+    let answer = ask(path, command);
+    assert!(answer.get("error").is_none(), "control {command:?}: {answer}");
+    answer
+}
+
+fn ask(path: &Path, command: &str) -> Value {
     let ask = || -> anyhow::Result<Value> {
         let mut stream = UnixStream::connect(path)?;
         stream.set_read_timeout(Some(SOON))?;
@@ -306,9 +317,7 @@ pub fn control(path: &Path, command: &str) -> Value {
         BufReader::new(stream).read_line(&mut line)?;
         serde_json::from_str(&line).with_context(|| format!("answer {line:?}"))
     };
-    let answer = ask().unwrap_or_else(|e| panic!("control {command:?}: {e:#}"));
-    assert!(answer.get("error").is_none(), "control {command:?}: {answer}");
-    answer
+    ask().unwrap_or_else(|e| panic!("control {command:?}: {e:#}"))
 }
 
 /// Whether the register `obis` is there with a value.
